@@ -1,0 +1,59 @@
+"""Plugins: found through entry points, loaded one at a time and by name."""
+
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from midigen.errors import MidigenError
+from midigen.spec import parse_params, parse_spec
+
+GROUPS = ("tokenizers", "models", "labelers", "checkpoints", "executors")
+
+
+@lru_cache(maxsize=None)
+def installed(kind: str) -> dict[str, EntryPoint]:
+    """Return the entry points of ``midigen.<kind>`` by name, without loading one."""
+    return {point.name: point for point in sorted(entry_points(group=f"midigen.{kind}"))}
+
+
+def load(kind: str, name: str) -> Any:
+    """Load the plugin `name` of a kind (``tokenizers``, ``models`` ...).
+
+    Raises MidigenError if there is none of that name (listing those there are), or if it does not
+    load (naming its package).
+    """
+    points = installed(kind)
+    if name not in points:
+        raise MidigenError(f"no {kind[:-1]} {name!r}; installed: {', '.join(points) or 'none'}")
+    point = points[name]
+    try:
+        return point.load()
+    except Exception as error:
+        origin = point.dist.name if point.dist else point.value
+        raise MidigenError(
+            f"{kind[:-1]} {name!r} of package {origin} does not load: {type(error).__name__}: {error}"
+        ) from error
+
+
+def load_object(text: str) -> Any:
+    """Import ``package.module:Object``. Only for specs that the user typed on a command line."""
+    module, _, attribute = text.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise MidigenError(f"cannot import {text}: {error}") from error
+
+
+def tokenizer(spec: str, *, trusted: bool = False) -> Any:
+    """Return the tokenizer of a spec (without fingerprint).
+
+    trusted: the spec comes from the command line, so ``package.module:Object`` and parameters that
+    name files are allowed.
+    """
+    parsed = parse_spec(spec)
+    if parsed.is_object:
+        if not trusted:
+            raise MidigenError(f"{spec!r} names a Python object: only a command line may")
+        return load_object(spec)()
+    return load("tokenizers", parsed.name)(**parse_params(parsed.arg))
