@@ -1,6 +1,6 @@
 """Plugins: found through entry points, loaded one at a time and by name."""
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -11,7 +11,7 @@ from midigen.spec import parse_params, parse_spec
 GROUPS = ("tokenizers", "models", "labelers", "checkpoints", "executors")
 
 
-@lru_cache(maxsize=None)
+@cache
 def installed(kind: str) -> dict[str, EntryPoint]:
     """Return the entry points of ``midigen.<kind>`` by name, without loading one."""
     return {point.name: point for point in sorted(entry_points(group=f"midigen.{kind}"))}

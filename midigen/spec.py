@@ -39,7 +39,9 @@ def parse_spec(text: str) -> Spec:
     """Split `text` at its first colon. Raises MidigenError for a name that cannot be one."""
     name, _, arg = text.partition(":")
     if not all(_NAME.match(part) for part in name.split(".")):
-        raise MidigenError(f"{text!r} is not a plugin spec: name, name:ARG or package.module:Object")
+        raise MidigenError(
+            f"{text!r} is not a plugin spec: name, name:ARG or package.module:Object"
+        )
     return Spec(name, arg)
 
 

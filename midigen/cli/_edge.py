@@ -1,0 +1,294 @@
+"""The edge of every command: shared options, streams, messages, errors and exit codes.
+
+A command module holds one function and ``main = Command(function, ...)``. The function's first
+parameter is a `Run`; its docstring is the help text.
+"""
+
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple, NoReturn, TypeVar, cast
+
+import typer
+from typer import Argument, Option
+
+from midigen import __version__
+from midigen.errors import MidigenError, UsageError
+
+if TYPE_CHECKING:
+    from midigen.rejects import Rejects
+
+Item = TypeVar("Item")
+
+# The same flag means the same thing everywhere: its text is written once, here.
+Inputs = Annotated[
+    list[str] | None,
+    Argument(metavar="[FILE]...", help="Record files, plain, gzip or zstd; - or none: stdin."),
+]
+Output = Annotated[
+    str,
+    Option(
+        "--output", "-o", metavar="FILE", help="Write here instead of stdout (.gz and .zst pack)."
+    ),
+]
+Force = Annotated[bool, Option("--force", help="Replace what -o names if it exists.")]
+RejectsFile = Annotated[
+    str | None,
+    Option("--rejects", metavar="FILE", help="Append what was not used, and why, as JSON Lines."),
+]
+Strict = Annotated[bool, Option("--strict", help="Stop at the first reject with exit code 1.")]
+Seed = Annotated[int, Option("--seed", metavar="INT", help="Seed of every random choice.")]
+Jobs = Annotated[
+    int, Option("--jobs", "-j", metavar="N", min=1, help="Number of worker processes.")
+]
+TokenizerOption = Annotated[
+    str | None,
+    Option(
+        "--tokenizer",
+        metavar="SPEC",
+        help="Tokenizer: name, name:key=value,... or a *.tok.json file.",
+    ),
+]
+ModelOption = Annotated[str | None, Option("--model", "-m", metavar="DIR", help="Model folder.")]
+Device = Annotated[str, Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+class Example(NamedTuple):
+    """A line of the EXAMPLES: what it does, and the shell line (which a test runs)."""
+
+    text: str
+    line: str
+
+
+class Run:
+    """What a command needs from its surroundings: streams, messages, progress, the exit code."""
+
+    def __init__(self, command: str, quiet: bool) -> None:
+        self.command = command
+        self.quiet = quiet
+        self.exit_code = 0
+
+    def message(self, text: str) -> None:
+        """Say one line on stderr, unless --quiet."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Say one line on stderr, also with --quiet: something the user must know."""
+        sys.stderr.write(f"{self.command}: {text}\n")
+        sys.stderr.flush()
+
+    def progress(
+        self, items: Iterable[Item] | None = None, *, total: int | None = None, unit: str = "record"
+    ) -> Any:
+        """Return a tqdm bar on stderr: shown only if that is a terminal and without --quiet."""
+        if self.quiet or not sys.stderr.isatty():
+            return Silent(items)
+        from tqdm import tqdm
+
+        return tqdm(items, total=total, unit=f" {unit}", desc=self.command, dynamic_ncols=True)
+
+    @contextmanager
+    def rejects(self, path: str | None, strict: bool) -> Iterator["Rejects"]:
+        """Yield the collector of rejects; whole lines are appended to `path`."""
+        from midigen.rejects import Rejects
+
+        file = Path(path).open("ab", buffering=0) if path else None
+        with Rejects(cast(BinaryIO, file) if file else None, strict=strict) as collector:
+            yield collector
+
+    @contextmanager
+    def output(self, path: str = "-", *, force: bool = False) -> Iterator[BinaryIO]:
+        """Yield where the records go: stdout, or a file that gets its name when it is whole."""
+        from midigen.atomic import atomic_file
+        from midigen.jsonl import compressed
+
+        if path == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        with atomic_file(path, force=force) as file:
+            packed = compressed(file, path)
+            yield packed
+            if packed is not file:
+                packed.close()
+
+    def inputs(self, files: Sequence[str] | None) -> list[str]:
+        """Return the inputs, stdin if none is given. Refuses to wait for records from a terminal."""
+        paths = list(files or ["-"])
+        if "-" in paths and sys.stdin.isatty():
+            raise UsageError("no input: name files, or pipe something in")
+        return paths
+
+    def refuse_terminal(self, what: str) -> None:
+        """Refuse to write binary to a terminal."""
+        if sys.stdout.isatty():
+            raise UsageError(f"{what} is binary and stdout is a terminal; redirect it or use -o")
+
+    def finish(self, accepted: int, what: str, rejects: "Rejects | None" = None) -> None:
+        """Say the summary; with nothing accepted at all the exit code is 1."""
+        parts = [what]
+        if rejects is not None and rejects.total:
+            parts.append(rejects.summary())
+        self.message("; ".join(parts))
+        if accepted == 0:
+            if self.quiet:
+                self.warn("; ".join(parts))
+            self.exit_code = 1
+
+
+class Silent:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, items: Iterable[Any] | None = None) -> None:
+        self._items = items if items is not None else ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __enter__(self) -> "Silent":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def update(self, n: float = 1) -> None:
+        return None
+
+    def set_postfix_str(self, text: str = "", refresh: bool = True) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class Command:
+    """A command: called, it runs on `sys.argv` and exits.
+
+    examples: shown by --help and in the man page; a test runs each line.
+    is_filter: die silently when the reader of stdout goes away. `toktrain` must not.
+    sections: further headed paragraphs of the man page.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        *,
+        name: str | None = None,
+        examples: Sequence[Example] = (),
+        is_filter: bool = True,
+        sections: dict[str, str] | None = None,
+        see_also: Sequence[str] = (),
+    ) -> None:
+        self.function = function
+        self.name = name or function.__name__
+        self.examples = tuple(examples)
+        self.is_filter = is_filter
+        self.sections = sections or {}
+        self.see_also = tuple(see_also)
+
+    def click(self) -> Any:
+        """Return the Click command object: the man pages are made from it."""
+        app = typer.Typer(
+            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+        )
+        epilog = "\b\nExamples:\n" + "\n".join(f"  {example.line}" for example in self.examples)
+        app.command(
+            self.name,
+            epilog=epilog if self.examples else None,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )(self._with_common_options())
+        return typer.main.get_command(app)
+
+    def _with_common_options(self) -> Callable[..., Run]:
+        """Return the function without `run`, with the options that every command has."""
+
+        def call(*, quiet: bool, traceback: bool, version: bool, **options: Any) -> Run:
+            run = Run(self.name, quiet)
+            self.function(run, **options)
+            return run
+
+        own = list(inspect.signature(self.function).parameters.values())[1:]
+        hints = inspect.get_annotations(self.function)
+        common: dict[str, Any] = {
+            "quiet": Annotated[
+                bool, Option("--quiet", "-q", help="No summary and no progress bar.")
+            ],
+            "traceback": Annotated[
+                bool, Option("--traceback", help="Show where an error came from.")
+            ],
+            "version": Annotated[
+                bool,
+                Option(
+                    "--version",
+                    help="Show the version and exit.",
+                    callback=self._version,
+                    is_eager=True,
+                ),
+            ],
+        }
+        extra = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=hint)
+            for name, hint in common.items()
+        ]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        call.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: hints[p.name] for p in own} | common
+        call.__doc__ = self.function.__doc__
+        return call
+
+    def _version(self, asked: bool) -> None:
+        if asked:
+            typer.echo(f"{self.name} (midigen) {__version__}")
+            raise typer.Exit
+
+    def __call__(self, args: Sequence[str] | None = None) -> NoReturn:
+        args = list(sys.argv[1:] if args is None else args)
+        if self.is_filter and hasattr(signal, "SIGPIPE"):
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        sys.exit(self._run(args))
+
+    def _run(self, args: list[str]) -> int:
+        """Run and return the exit code. The one place that prints errors."""
+        try:
+            done = self.click().main(args=args, prog_name=self.name, standalone_mode=False)
+            sys.stdout.flush()
+            return done.exit_code if isinstance(done, Run) else int(done or 0)
+        except (KeyboardInterrupt, typer.Abort):
+            return 130
+        except Exception as error:
+            if "--traceback" in args:
+                raise
+            text, code = describe(error)
+            sys.stderr.write(f"{self.name}: {text}\n")
+            return code
+        finally:
+            _drop_unwritten()
+
+
+def describe(error: Exception) -> tuple[str, int]:
+    """Return an error's one line and its exit code."""
+    from typer._click.exceptions import ClickException
+
+    if isinstance(error, MidigenError):
+        return str(error), error.exit_code
+    if isinstance(error, ClickException):
+        return error.format_message().replace("\n", " "), error.exit_code
+    if isinstance(error, OSError):
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{place}{error.strerror or error}", 1
+    if isinstance(error, MemoryError):
+        return "out of memory", 1
+    return f"internal error: {type(error).__name__}: {error} (--traceback shows where)", 1
+
+
+def _drop_unwritten() -> None:
+    """Close stdout so that a full disk or a gone reader is not reported twice at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
