@@ -25,7 +25,7 @@ _BIG_INT = re.compile(r"\d{19}")
 
 def open_input(path: str) -> BinaryIO:
     """Open a file (``-``: stdin) for reading bytes, unpacking gzip and zstd by their magic."""
-    raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")
+    raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(Any, raw))
     magic = buffered.peek(4)[:4]
     if magic.startswith(_GZIP):

@@ -22,8 +22,8 @@ class Encoded:
     """What a tokenizer makes of one input.
 
     parts: id arrays (unsigned), one for each sequence: one, or one a track.
-    lossy: short words for what the vocabulary could not hold (``time_signature``), for `meta.lossy`.
-    programs: where the vocabulary has no Program tokens: the program of each part, 0..127, -1 drums.
+    lossy: short words for what the vocabulary could not hold (``time_signature``): `meta.lossy`.
+    programs: the program of each part (-1: drums) where the vocabulary has no Program tokens.
     """
 
     parts: "list[np.ndarray]"
@@ -67,7 +67,7 @@ class Grammar(Protocol):
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """Group ``midigen.tokenizers``. The entry point is a callable ``(**params: str) -> Tokenizer``."""
+    """Group ``midigen.tokenizers``. The entry point is called with the parameters, all strings."""
 
     spec: str
     """Canonical spec without fingerprint: only non-default parameters, keys sorted."""
@@ -114,7 +114,7 @@ class Model(Protocol):
 
         `segments` (B, T) int64 names the piece of each place in a packed window: places of
         different pieces do not attend to each other. The module also has ``new_cache(batch,
-        length)`` and ``step(ids (B, T), cache) -> (B, T, V)``, which continues where the cache ends.
+        length)`` and ``step(ids (B, T), cache) -> (B, T, V)``: it goes on where the cache ends.
         """
         ...
 

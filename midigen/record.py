@@ -157,7 +157,7 @@ def is_original(record: Mapping[str, Any]) -> bool:
 
 
 class OneTok:
-    """Refuses a stream that mixes vocabularies: consumers of one vocabulary ask it for each record."""
+    """Refuses a stream that mixes vocabularies: a consumer of one asks it for each record."""
 
     def __init__(self) -> None:
         self.tok: str | None = None

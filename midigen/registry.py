@@ -32,7 +32,8 @@ def load(kind: str, name: str) -> Any:
     except Exception as error:
         origin = point.dist.name if point.dist else point.value
         raise MidigenError(
-            f"{kind[:-1]} {name!r} of package {origin} does not load: {type(error).__name__}: {error}"
+            f"{kind[:-1]} {name!r} of package {origin} does not load:"
+            f" {type(error).__name__}: {error}"
         ) from error
 
 

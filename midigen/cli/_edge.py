@@ -97,7 +97,7 @@ class Run:
         """Yield the collector of rejects; whole lines are appended to `path`."""
         from midigen.rejects import Rejects
 
-        file = Path(path).open("ab", buffering=0) if path else None
+        file = Path(path).open("ab", buffering=0) if path else None  # noqa: SIM115
         with Rejects(cast(BinaryIO, file) if file else None, strict=strict) as collector:
             yield collector
 
@@ -118,7 +118,7 @@ class Run:
                 packed.close()
 
     def inputs(self, files: Sequence[str] | None) -> list[str]:
-        """Return the inputs, stdin if none is given. Refuses to wait for records from a terminal."""
+        """Return the inputs, stdin if none is given. Refuses to wait for a terminal."""
         paths = list(files or ["-"])
         if "-" in paths and sys.stdin.isatty():
             raise UsageError("no input: name files, or pipe something in")
