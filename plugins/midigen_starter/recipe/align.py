@@ -1,13 +1,13 @@
 """Put POP909's notes on bar lines: ``align.py IN_FOLDER OUT_FOLDER``.
 
 The notes of POP909 lie on a sixteenth grid that is shifted against the files' own beats, and most
-files say 1/4 or 2/4 for songs in 4/4. A model of bars needs bars, so each file is written again with
-its notes on the grid, the first downbeat on a bar line, and 4/4. Songs that are not in 4/4 (those
-that have a triple signature) are left out, as are those whose notes follow no grid.
+files say 1/4 or 2/4 for songs in 4/4. A model of bars needs bars, so each file is written again
+with its notes on the grid, the first downbeat on a bar line, and 4/4. Songs that are not in 4/4
+(those that have a triple signature) are left out, as are those whose notes follow no grid.
 
-The downbeat is the sixteenth of the bar with the most new harmony in the bass: summed over the bars,
-the length of the low accompaniment notes that begin there (cf. Goto 2001, "An audio-based real-time
-beat tracking system", section 3.3, for chord changes as the cue to bar lines).
+The downbeat is the sixteenth of the bar where the bass moves: summed over the bars, the length of
+the low accompaniment notes that begin there. (That harmony changes on bar lines is the cue of Goto
+2001, "An audio-based real-time beat tracking system for music with or without drum-sounds".)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def grid_phase(times: np.ndarray, step: int) -> tuple[int, float]:
 
 
 def downbeat(score: Score, phase: int, step: int) -> int:
-    """Return which sixteenth of the bar (0..15, counted from the grid's first line) is the first."""
+    """Return the place of the bar line, 0..15: sixteenths from the grid's first line."""
     weight = np.zeros(SIXTEENTHS)
     for track in score.tracks:
         if track.name.upper() == "MELODY":
@@ -46,7 +46,7 @@ def downbeat(score: Score, phase: int, step: int) -> int:
         place = ((notes["time"][low] - phase + step // 2) // step) % SIXTEENTHS
         length = np.minimum(notes["duration"][low], SIXTEENTHS * step) / step
         weight += np.bincount(place, weights=length, minlength=SIXTEENTHS)
-    # A bar line in 4/4 is also a half-bar line: the third beat helps the first, beats 2 and 4 do not.
+    # Half a bar after a bar line the bass moves too; after a second or fourth beat it does not.
     return int(np.argmax(weight + 0.5 * np.roll(weight, -8)))
 
 
@@ -62,7 +62,6 @@ def align(score: Score) -> Score | None:
     bar = SIXTEENTHS * step
     # Lead-in: the first bar line at or before the first note, with half a step of slack.
     first = start + (int(times.min()) + step // 2 - start) // bar * bar
-    # A copy shifted by a negative amount would lose the events before its zero: shift by hand.
     moved = score.copy()
     for track in moved.tracks:
         for note in track.notes:

@@ -8,6 +8,7 @@ samples of each genre (right) beside real pieces (left).
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,9 +32,9 @@ class Piece:
 
     def __init__(self, record: Record, tokenizers: dict[str, Any]) -> None:
         spec = parse_tok(record["tok"]).spec
-        engine = tokenizers.setdefault(spec, None) or tokenizer(spec)
-        tokenizers[spec] = engine
-        score = engine.decode([record["ids"]]).value
+        if spec not in tokenizers:
+            tokenizers[spec] = tokenizer(spec)
+        score = tokenizers[spec].decode([record["ids"]]).value
         self.programs = {(t.program, t.is_drum) for t in score.tracks if len(t.notes)}
         rows = [
             np.stack(
@@ -87,7 +88,7 @@ class Piece:
 
 
 def _pairs(bars: list[Any]) -> Iterator[tuple[Any, Any]]:
-    return ((a, b) for a, b in zip(bars, bars[1:], strict=False) if a or b)
+    return ((a, b) for a, b in itertools.pairwise(bars) if a or b)
 
 
 def _overlap(a: set[int], b: set[int]) -> float:
