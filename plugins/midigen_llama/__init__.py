@@ -1,0 +1,25 @@
+"""`llama`: RoPE, SwiGLU, RMSNorm, tied embeddings; parameter names of Hugging Face's LLaMA."""
+
+from typing import TYPE_CHECKING, Any
+
+from midigen_llama.config import PRESETS, LlamaConfig, hf_config
+
+if TYPE_CHECKING:
+    from midigen_llama.model import Llama
+
+
+class Plugin:
+    """The model plugin (`midigen.protocols.Model`)."""
+
+    Config = LlamaConfig
+    PRESETS = PRESETS
+    hf_config = staticmethod(hf_config)
+
+    def build(self, config: Any, vocab_size: int) -> "Llama":
+        """Return the model with fresh weights, drawn from torch's default generator."""
+        from midigen_llama.model import Llama
+
+        return Llama(config, vocab_size)
+
+
+plugin = Plugin()

@@ -1,0 +1,198 @@
+"""A model's vocabulary: base | merges | specials that the base lacks | condition tokens.
+
+Base ids keep their numbers, so a record's ids are model ids of a model without merges. A base's own
+PAD_None, BOS_None and EOS_None are used where it has them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from midigen.errors import MidigenError
+from midigen.spec import parse_tok
+from midigen.vocab import Vocab
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FIELDS = ("genre", "artist", "era")
+"""The fields that can condition a model, in the order of their tokens in a window."""
+SPECIALS = ("BOS", "EOS", "PAD")
+
+Pair = tuple[int, int]
+BarStarts = Callable[["np.ndarray"], "np.ndarray"]
+
+
+class ModelVocab:
+    """The ids of a model. Immutable; `len` is the number of ids, V.
+
+    tok: spec#fingerprint of the base. merges: pairs of ids, in the order they were learned.
+    bos, eos, pad: ids, or None with ``--specials none``.
+    conditions: {field: {value: id}}. counts: {field: {value: pieces in training}}.
+    """
+
+    def __init__(
+        self,
+        base: Vocab,
+        tok: str,
+        *,
+        merges: Iterable[Pair] = (),
+        specials: bool = True,
+        conditions: Mapping[str, Mapping[str, int]] | None = None,
+        bar_starts: BarStarts | None = None,
+    ) -> None:
+        """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
+
+        bar_starts: the tokenizer's; without it the tokenizer is built from `tok` when merges need
+        it. Raises MidigenError if `tok` is not of this base or a merge names an id that does not
+        exist yet.
+        """
+        self.base = base
+        self.tok = tok
+        fingerprint = parse_tok(tok).fingerprint
+        if fingerprint != base.fingerprint:
+            raise MidigenError(
+                f"the vocabulary's fingerprint is {base.fingerprint}, but tok says {fingerprint}"
+            )
+        self.merges: tuple[Pair, ...] = tuple((int(a), int(b)) for a, b in merges)
+        self.expansions, self.merged_ids = _expand_merges(self.merges, len(base))
+        names = {name: base.index.get(f"{name}_None") for name in SPECIALS}
+        top = len(base) + len(self.expansions)
+        for name in SPECIALS if specials else ():
+            if names[name] is None:
+                names[name] = top
+                top += 1
+        self.specials = specials
+        self.bos, self.eos, self.pad = (names[name] if specials else None for name in SPECIALS)
+        self.conditions: dict[str, dict[str, int]] = {}
+        self.counts: dict[str, dict[str, int]] = {}
+        for field, values in (conditions or {}).items():
+            self.counts[field] = dict(values)
+            self.conditions[field] = {value: top + i for i, value in enumerate(values)}
+            top += len(values)
+        self._size = top
+        self._bar_starts = bar_starts
+
+    def __len__(self) -> int:
+        return self._size
+
+    @cached_property
+    def bar_starts(self) -> BarStarts:
+        """The tokenizer's `bar_starts`: merges do not cross these places."""
+        if self._bar_starts is not None:
+            return self._bar_starts
+        from midigen.registry import tokenizer
+
+        return tokenizer(parse_tok(self.tok).spec).bar_starts
+
+    @cached_property
+    def _merger(self) -> Any:
+        from midigen.merges import Merger
+
+        return Merger(len(self.base), self.merges, self.merged_ids)
+
+    def encode(self, ids: "np.ndarray | Sequence[int]") -> "np.ndarray":
+        """Return base ids with every merge applied, as int64."""
+        (merged,) = self.encode_many([ids])
+        return merged
+
+    def encode_many(
+        self, pieces: "Sequence[np.ndarray | Sequence[int]]", bar_starts: BarStarts | None = None
+    ) -> "list[np.ndarray]":
+        """`encode` for many pieces: with merges several times faster than one by one."""
+        import numpy as np
+
+        arrays = [np.asarray(ids, dtype=np.int64) for ids in pieces]
+        if not self.merges:
+            return arrays
+        find = bar_starts or self.bar_starts
+        return self._merger.apply(arrays, [find(ids) for ids in arrays])
+
+    def expand(self, ids: "np.ndarray | Sequence[int]") -> "np.ndarray":
+        """Return the base ids of model ids, as int64; specials and conditions give none."""
+        import numpy as np
+
+        lengths, offsets, flat = self._tables
+        array = np.asarray(ids, dtype=np.int64)
+        counts = lengths[array]
+        ends = np.cumsum(counts)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+        return flat[np.repeat(offsets[array], counts) + within]
+
+    @cached_property
+    def _tables(self) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+        """The base ids of every id, end to end, with length and offset of each."""
+        import numpy as np
+
+        rows: list[tuple[int, ...]] = [(i,) for i in range(len(self.base))]
+        rows += self.expansions
+        rows += [()] * (len(self) - len(rows))
+        for special in (self.bos, self.eos, self.pad):
+            if special is not None:
+                rows[special] = ()
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        flat = np.array([i for row in rows for i in row], dtype=np.int64)
+        return lengths, np.cumsum(lengths) - lengths, flat
+
+    def expansion(self, id: int) -> tuple[int, ...]:
+        """Return the base ids of one id; empty for specials and conditions."""
+        lengths, offsets, flat = self._tables
+        return tuple(flat[offsets[id] : offsets[id] + lengths[id]].tolist())
+
+    def token(self, id: int) -> str:
+        """Return what an id stands for, in words: base tokens joined by spaces, or its name."""
+        for name, special in zip(SPECIALS, (self.bos, self.eos, self.pad), strict=True):
+            if id == special:
+                return f"{name}_None"
+        for field, values in self.conditions.items():
+            for value, place in values.items():
+                if place == id:
+                    return f"{field}={value}"
+        return " ".join(self.base.tokens[i] for i in self.expansion(id))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "tok": self.tok,
+            "tokens": list(self.base.tokens),
+            "merges": [list(pair) for pair in self.merges],
+            "specials": self.specials,
+            "conditions": self.counts,
+        }
+
+    @classmethod
+    def from_json(
+        cls, data: Mapping[str, Any], bar_starts: BarStarts | None = None
+    ) -> "ModelVocab":
+        """Raises MidigenError for a version that this midigen does not know."""
+        if data.get("version") != 1:
+            raise MidigenError(f"vocab.json has version {data.get('version')!r}; this reads 1")
+        return cls(
+            Vocab(data["tokens"]),
+            data["tok"],
+            merges=[(a, b) for a, b in data["merges"]],
+            specials=data["specials"],
+            conditions=data["conditions"],
+            bar_starts=bar_starts,
+        )
+
+
+def _expand_merges(
+    merges: Sequence[Pair], base_size: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """Return the base ids of every merged id, and the id that each merge gives.
+
+    Two merges give the same id where their base ids are the same: (ab, c) and (a, bc).
+    """
+    rows: list[tuple[int, ...]] = [(i,) for i in range(base_size)]
+    known: dict[tuple[int, ...], int] = {}
+    made: list[int] = []
+    for a, b in merges:
+        if not 0 <= a < len(rows) or not 0 <= b < len(rows):
+            raise MidigenError(f"merge ({a}, {b}) names an id that does not exist before it")
+        row = rows[a] + rows[b]
+        if row not in known:
+            known[row] = len(rows)
+            rows.append(row)
+        made.append(known[row])
+    return tuple(rows[base_size:]), tuple(made)

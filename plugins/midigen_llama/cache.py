@@ -1,0 +1,81 @@
+"""Keys and values of what has been read, for sampling one id at a time."""
+
+import torch
+from torch import Tensor
+
+
+class Cache:
+    """Preallocated keys and values of every layer: two (B, G, L, D) tensors a layer.
+
+    Rows of different lengths are padded on the left: row b holds what it has read in places
+    ``starts[b]..length-1``, and nothing before is ever looked at. RoPE sees differences of places
+    only, so padding changes no logits.
+
+    length: places in use, the same in every row. starts: (B,) int64, 0 for full rows; set it before
+    the first `step`.
+    """
+
+    def __init__(
+        self,
+        batch: int,
+        capacity: int,
+        layers: int,
+        groups: int,
+        head: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        shape = (batch, groups, capacity, head)
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.starts = torch.zeros(batch, device=device, dtype=torch.int64)
+        self.length = 0
+
+    @property
+    def batch(self) -> int:
+        return len(self.starts)
+
+    @property
+    def capacity(self) -> int:
+        return self.keys[0].shape[2]
+
+    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store (B, G, T, D) behind `length`; return all keys and values up to there.
+
+        `length` itself moves when `advance` is called, after the last layer.
+        """
+        end = self.length + key.shape[2]
+        self.keys[layer][:, :, self.length : end] = key
+        self.values[layer][:, :, self.length : end] = value
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def advance(self, count: int) -> None:
+        self.length += count
+
+    def mask(self, count: int) -> Tensor | None:
+        """Return bool (B or 1, 1, count, length + count), True where `count` new places may look.
+
+        None where they may look everywhere: one new place in full rows.
+        """
+        end = self.length + count
+        padded = bool(self.starts.any())
+        if count == 1 and not padded:
+            return None
+        places = torch.arange(end, device=self.starts.device)
+        new = places[self.length :, None]
+        mask = (places <= new)[None, None]
+        if padded:
+            mask = mask & (places >= self.starts[:, None, None, None])
+            # A place of padding sees itself, for a softmax over nothing is not a number.
+            mask = mask | (places == new)
+        return mask
+
+    def select(self, rows: Tensor) -> None:
+        """Keep these rows (int64 indices), in this order: others are done."""
+        self.keys = [key[rows] for key in self.keys]
+        self.values = [value[rows] for value in self.values]
+        self.starts = self.starts[rows]
+
+    def rewind(self, length: int) -> None:
+        """Forget what was read from place `length` on."""
+        self.length = min(self.length, length)

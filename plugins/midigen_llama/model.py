@@ -1,0 +1,194 @@
+"""The model. Shapes: B rows, T places, W width, H heads, G key/value heads, D = W / H."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from midigen.errors import MidigenError
+from midigen_llama.cache import Cache
+from midigen_llama.config import LlamaConfig
+
+Rope = tuple[Tensor, Tensor]
+
+
+class Linear(nn.Module):
+    """A matrix without a bias, (out, in)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight)
+
+
+class Norm(nn.Module):
+    """RMSNorm (Zhang and Sennrich, arXiv 1910.07467)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+
+
+class Attention(nn.Module):
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.head = config.head
+        self.q_proj = Linear(config.width, config.heads * config.head)
+        self.k_proj = Linear(config.width, config.groups * config.head)
+        self.v_proj = Linear(config.width, config.groups * config.head)
+        self.o_proj = Linear(config.heads * config.head, config.width)
+
+    def forward(
+        self, x: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None, layer: int
+    ) -> Tensor:
+        B, T, _ = x.shape
+        q = rotate(self.q_proj(x).view(B, T, -1, self.head).transpose(1, 2), rope)  # (B, H, T, D)
+        k = rotate(self.k_proj(x).view(B, T, -1, self.head).transpose(1, 2), rope)  # (B, G, T, D)
+        v = self.v_proj(x).view(B, T, -1, self.head).transpose(1, 2)
+        if cache is not None:
+            k, v = cache.append(layer, k, v)
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None and cache is None,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
+        return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
+
+
+class MLP(nn.Module):
+    """SwiGLU (Shazeer, arXiv 2002.05202)."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.gate_proj = Linear(config.width, config.inner)
+        self.up_proj = Linear(config.width, config.inner)
+        self.down_proj = Linear(config.inner, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.input_layernorm = Norm(config.width, config.eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = Norm(config.width, config.eps)
+        self.mlp = MLP(config)
+
+    def forward(
+        self, x: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None, layer: int
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache, layer)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class Body(nn.Module):
+    def __init__(self, config: LlamaConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(vocab_size, config.width)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = Norm(config.width, config.eps)
+
+
+class Llama(nn.Module):
+    """A decoder of LLaMA's kind (Touvron et al., arXiv 2302.13971)."""
+
+    def __init__(self, config: LlamaConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Body(config, vocab_size)
+        self.lm_head = None if config.tied else Linear(config.width, vocab_size)
+        self._tables: dict[tuple[torch.device, torch.dtype], Rope] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Draw fresh weights: normal, 0.02; the matrices that end a residual branch smaller.
+
+        The scale by depth is GPT-2's (Radford et al. 2019, section 2.3).
+        """
+        small = 0.02 / math.sqrt(2 * self.config.layers)
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if weight.dim() == 2:
+                    ends = name.endswith(("o_proj.weight", "down_proj.weight"))
+                    weight.normal_(0.0, small if ends else 0.02)
+
+    def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, V) of ids (B, T) int64, each place seeing those up to itself.
+
+        segments (B, T) int64: places see only places of the same number.
+        """
+        mask = None
+        if segments is not None:
+            T = ids.shape[1]
+            same = segments[:, None, :, None] == segments[:, None, None, :]  # (B, 1, T, T)
+            mask = same & torch.ones(T, T, dtype=torch.bool, device=ids.device).tril()
+        return self._run(ids, mask, None)
+
+    def new_cache(self, batch: int, length: int) -> Cache:
+        """Return an empty cache for `batch` rows of up to `length` places."""
+        weight = self.model.embed_tokens.weight
+        c = self.config
+        return Cache(batch, length, c.layers, c.groups, c.head, weight.device, weight.dtype)
+
+    def step(self, ids: Tensor, cache: Cache) -> Tensor:
+        """Read ids (B, T) behind what the cache holds; return their logits (B, T, V).
+
+        Raises MidigenError where the cache has no room for them.
+        """
+        T = ids.shape[1]
+        if cache.length + T > cache.capacity:
+            raise MidigenError(
+                f"{cache.length} + {T} places do not fit a cache of {cache.capacity}"
+            )
+        logits = self._run(ids, cache.mask(T), cache)
+        cache.advance(T)
+        return logits
+
+    def _run(self, ids: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
+        x = self.model.embed_tokens(ids)  # (B, T, W)
+        start = cache.length if cache is not None else 0
+        rope = self._rope(start, ids.shape[1], x)
+        for layer, block in enumerate(self.model.layers):
+            x = block(x, rope, mask, cache, layer)
+        x = self.model.norm(x)
+        head = self.lm_head or self.model.embed_tokens
+        return F.linear(x, head.weight)
+
+    def _rope(self, start: int, count: int, like: Tensor) -> Rope:
+        """Return cosines and sines (count, D) of places `start` and on; the table grows."""
+        key = (like.device, like.dtype)
+        table = self._tables.get(key)
+        if table is None or len(table[0]) < start + count:
+            size = max(1024, 2 * (start + count))
+            table = rope_table(size, self.config.head, self.config.theta, like)
+            self._tables[key] = table
+        return table[0][start : start + count], table[1][start : start + count]
+
+
+def rope_table(size: int, head: int, theta: float, like: Tensor) -> Rope:
+    """Return cosines and sines (size, D): rotary embeddings (Su et al., arXiv 2104.09864).
+
+    Dimension i turns with i + D/2, as in Hugging Face's LLaMA.
+    """
+    powers = torch.arange(0, head, 2, dtype=torch.float32, device=like.device) / head
+    angles = torch.arange(size, dtype=torch.float32, device=like.device)[:, None] / theta**powers
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+
+
+def rotate(x: Tensor, rope: Rope) -> Tensor:
+    """Turn (B, H, T, D) by the angles of its places."""
+    first, second = x.chunk(2, dim=-1)
+    return x * rope[0] + torch.cat((-second, first), dim=-1) * rope[1]
