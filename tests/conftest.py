@@ -109,7 +109,7 @@ def bin_dir() -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, bin_dir: Path) -> Runner:
-    """A runner in `tmp_path`: ``run("midi2tok", "a.mid")``, ``run.shell("midi2tok a.mid | jq .")``."""
+    """A runner in `tmp_path`: ``run("midi2tok", "a.mid")``, ``run.shell("midi2tok a.mid|wc")``."""
     return Runner(tmp_path, bin_dir)
 
 
