@@ -76,6 +76,13 @@ class Cache:
         self.values = [value[rows] for value in self.values]
         self.starts = self.starts[rows]
 
+    def put(self, row: int, other: "Cache") -> None:
+        """Take the only row of `other`, which has the same length, in the place of row `row`."""
+        end = self.length
+        for mine, theirs in zip(self.keys + self.values, other.keys + other.values, strict=True):
+            mine[row, :, :end] = theirs[0, :, :end]
+        self.starts[row] = other.starts[0]
+
     def rewind(self, length: int) -> None:
         """Forget what was read from place `length` on."""
         self.length = min(self.length, length)
