@@ -4,8 +4,11 @@ A record is a plain dict, so that keys this version does not know pass through e
 """
 
 import hashlib
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from midigen.errors import MidigenError
 from midigen.spec import Tok, parse_tok
@@ -63,15 +66,24 @@ def check(record: Any, vocab_size: int | None = None) -> Record:
 
 def check_ids(ids: Sequence[Any], vocab_size: int | None = None) -> None:
     """Raise MidigenError unless all `ids` are whole numbers in 0..vocab_size-1."""
-    if not ids:
-        return
-    if set(map(type, ids)) != {int}:
-        odd = next(i for i in ids if type(i) is not int)
-        raise MidigenError(f"id {odd!r:.40} is not a whole number")
-    low, high = min(ids), max(ids)
     limit = 2**32 if vocab_size is None else vocab_size
-    if low < 0 or high >= limit:
-        raise MidigenError(f"id {low if low < 0 else high} not in 0..{limit - 1}")
+    if _are_words(ids) and (vocab_size is None or max(ids, default=0) < limit):
+        return
+    for id in ids:
+        if type(id) is not int:
+            raise MidigenError(f"id {id!r:.40} is not a whole number")
+        if not 0 <= id < limit:
+            raise MidigenError(f"id {id} not in 0..{limit - 1}")
+
+
+def _are_words(ids: Sequence[Any]) -> bool:
+    """Return whether `ids` is a list of whole numbers in 0..2**32-1: 8 ns an id, not 32."""
+    try:
+        array("I", ids)
+        # true and false are 1 and 0 to array; JSON spells them.
+        return b"e" not in orjson.dumps(ids)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _check_part(part: Any) -> None:

@@ -34,12 +34,12 @@ class Rejects:
     def total(self) -> int:
         return self.counts.total()
 
-    def summary(self) -> str:
+    def summary(self, word: str = "rejected") -> str:
         """Return ``3 rejected (2 no_notes, 1 parse)``, or an empty string."""
         if not self.counts:
             return ""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.counts.most_common())
-        return f"{self.total} rejected ({reasons})"
+        return f"{self.total} {word} ({reasons})"
 
     def close(self) -> None:
         if self._file is not None:
