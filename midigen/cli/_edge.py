@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
 # The same flag means the same thing everywhere: its text is written once, here.
 Inputs = Annotated[
     list[str] | None,
@@ -193,27 +195,31 @@ class Command:
 
     def click(self) -> Any:
         """Return the Click command object: the man pages are made from it."""
-        app = typer.Typer(
-            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+        app = self._app()
+        app.command(self.name, epilog=self._epilog(), context_settings=_CONTEXT)(
+            self._with_common_options(self.function)
         )
-        epilog = "\b\nExamples:\n" + "\n".join(f"  {example.line}" for example in self.examples)
-        app.command(
-            self.name,
-            epilog=epilog if self.examples else None,
-            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-        )(self._with_common_options())
         return typer.main.get_command(app)
 
-    def _with_common_options(self) -> Callable[..., Run]:
-        """Return the function without `run`, with the options that every command has."""
+    def _app(self) -> typer.Typer:
+        return typer.Typer(
+            add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+        )
+
+    def _epilog(self) -> str | None:
+        lines = "\n".join(f"  {example.line}" for example in self.examples)
+        return f"\b\nExamples:\n{lines}" if lines else None
+
+    def _with_common_options(self, function: Callable[..., None]) -> Callable[..., Run]:
+        """Return `function` without `run`, with the options that every command has."""
 
         def call(*, quiet: bool, traceback: bool, version: bool, **options: Any) -> Run:
             run = Run(self.name, quiet)
-            self.function(run, **options)
+            function(run, **options)
             return run
 
-        own = list(inspect.signature(self.function).parameters.values())[1:]
-        hints = inspect.get_annotations(self.function)
+        own = list(inspect.signature(function).parameters.values())[1:]
+        hints = inspect.get_annotations(function)
         common: dict[str, Any] = {
             "quiet": Annotated[
                 bool, Option("--quiet", "-q", help="No summary and no progress bar.")
@@ -221,15 +227,7 @@ class Command:
             "traceback": Annotated[
                 bool, Option("--traceback", help="Show where an error came from.")
             ],
-            "version": Annotated[
-                bool,
-                Option(
-                    "--version",
-                    help="Show the version and exit.",
-                    callback=self._version,
-                    is_eager=True,
-                ),
-            ],
+            "version": self._version_option(),
         }
         extra = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=hint)
@@ -238,8 +236,14 @@ class Command:
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         call.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: hints[p.name] for p in own} | common
-        call.__doc__ = self.function.__doc__
+        call.__doc__ = function.__doc__
         return call
+
+    def _version_option(self) -> Any:
+        option = Option(
+            "--version", help="Show the version and exit.", callback=self._version, is_eager=True
+        )
+        return Annotated[bool, option]
 
     def _version(self, asked: bool) -> None:
         if asked:
@@ -268,6 +272,46 @@ class Command:
             return code
         finally:
             _drop_unwritten()
+
+
+class CommandGroup(Command):
+    """A command that is one of several: ``midigen plugins``. Each has the common options.
+
+    help: of the group. functions: its commands, named as the functions.
+    """
+
+    def __init__(
+        self, name: str, help: str, functions: Sequence[Callable[..., None]], **options: Any
+    ) -> None:
+        super().__init__(self._missing, name=name, **options)
+        self.help = help
+        self.functions = tuple(functions)
+
+    def click(self) -> Any:
+        """Return the Click group."""
+        app = self._app()
+        app.callback(
+            invoke_without_command=True,
+            help=self.help,
+            epilog=self._epilog(),
+            context_settings=_CONTEXT,
+        )(self._with_version())
+        for function in self.functions:
+            call = self._with_common_options(function)
+            app.command(function.__name__, context_settings=_CONTEXT)(call)
+        return typer.main.get_command(app)
+
+    def _with_version(self) -> Callable[..., None]:
+        def call(context: typer.Context, version: bool = False) -> None:
+            if context.invoked_subcommand is None:
+                self._missing()
+
+        call.__annotations__["version"] = self._version_option()
+        return call
+
+    def _missing(self) -> None:
+        names = ", ".join(function.__name__ for function in self.functions)
+        raise UsageError(f"no command given; there are {names}")
 
 
 def describe(error: Exception) -> tuple[str, int]:
