@@ -184,6 +184,11 @@ class RemiConfig:
         return self.programs and not self.changes
 
     @property
+    def program_in_notes(self) -> bool:
+        """True where one can stand before a note: every one, or one that changes the program."""
+        return self.programs and (self.one_stream or not self.changes)
+
+    @property
     def kept(self) -> tuple[int, ...]:
         """The programs (-1 drums) whose tracks are encoded."""
         return self.only if self.programs else PROGRAMS

@@ -1,0 +1,141 @@
+"""From the notes and tempos of a batch to the ids of its pieces."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from midigen.protocols import Encoded
+from midigen_remi.config import RemiConfig
+from midigen_remi.encode_dedupe import drop_duplicates
+from midigen_remi.encode_events import (
+    Events,
+    Heads,
+    Places,
+    order_events,
+    place_events,
+    read_heads,
+)
+from midigen_remi.encode_read import Notes, Piece, Voice, round_onsets
+from midigen_remi.encode_tables import Tables, program_row
+from midigen_remi.encode_tempo import Tempos
+from midigen_remi.encode_write import write_ids
+
+
+def encode_notes(
+    pieces: Sequence[Piece],
+    notes: Notes,
+    tempos: Tempos,
+    config: RemiConfig,
+    tables: Tables,
+) -> Iterator[tuple[int, Encoded]]:
+    """Yield the number and the ids of every piece that has a note in the vocabulary."""
+    notes, rows = _note_rows(notes, config, tables)
+    voices = notes.voices
+    if not voices:
+        return
+    counts = [voice.notes for voice in voices]
+    round_onsets(notes.time, [voice.piece for voice in voices], counts, pieces)
+    if config.one_stream:
+        owners = list(dict.fromkeys(voice.piece for voice in voices))
+        sequence = {piece: number for number, piece in enumerate(owners)}
+        note_seq = np.repeat([sequence[voice.piece] for voice in voices], counts)
+    else:
+        owners = [voice.piece for voice in voices]
+        note_seq = np.repeat(np.arange(len(voices)), counts)
+    heads = read_heads(owners, pieces, tempos, config, tables)
+    events = order_events(notes, note_seq, heads, len(owners))
+    places = place_events(events, heads)
+    rows, lasts = _rows_of_events(events, places, heads, rows, config, tables)
+    if config.dedupe:
+        events, places, rows, lasts = drop_duplicates(
+            events, places, heads, rows, lasts, np.repeat(np.arange(len(voices)), counts), config
+        )
+    ids, starts = write_ids(events, places, heads, rows, lasts, config, tables)
+    if config.changes and not config.one_stream:
+        programs = tables.program[[voice.program for voice in voices]]
+        ids = np.insert(ids, starts[:-1], programs)
+        starts = starts + np.arange(len(starts))
+    yield from _collect(ids, starts.tolist(), owners, pieces, voices, config)
+
+
+def _collect(
+    ids: np.ndarray,
+    starts: list[int],
+    owners: Sequence[int],
+    pieces: Sequence[Piece],
+    voices: Sequence[Voice],
+    config: RemiConfig,
+) -> Iterator[tuple[int, Encoded]]:
+    """Cut `ids` at `starts` and put the sequences of each piece together."""
+    parts: dict[int, list[np.ndarray]] = {}
+    for number, owner in enumerate(owners):
+        parts.setdefault(owner, []).append(ids[starts[number] : starts[number + 1]])
+    programs: dict[int, list[int]] = {}
+    if not config.programs:
+        for voice in voices:
+            programs.setdefault(voice.piece, []).append(voice.program)
+    for owner, arrays in parts.items():
+        lossy = ("time_signature",) if pieces[owner].meter.lossy else ()
+        yield owner, Encoded(arrays, lossy, programs.get(owner))
+
+
+def _note_rows(notes: Notes, config: RemiConfig, tables: Tables) -> tuple[Notes, np.ndarray]:
+    """Return the notes whose pitch is in the vocabulary and their tokens, uint16 (N, 4).
+
+    The first `row_width` columns are used; that of the duration still holds ticks.
+    """
+    counts = [voice.notes for voice in notes.voices]
+    kinds = np.repeat([program_row(v.program) << 7 for v in notes.voices], counts)
+    pitch = tables.pitch.ravel()[kinds.astype(np.int16) + notes.pitch]
+    if len(pitch) and not pitch.all():
+        keep = pitch > 0
+        notes, pitch = _select(notes, counts, keep), pitch[keep]
+        counts = [voice.notes for voice in notes.voices]
+    rows = np.zeros((len(pitch), 4), np.uint16)
+    column = iter(range(4))
+    if config.program_in_notes:
+        programs = tables.program[[voice.program for voice in notes.voices]]
+        rows[:, next(column)] = np.repeat(programs, counts)
+    rows[:, next(column)] = pitch
+    if config.velocities:
+        rows[:, next(column)] = tables.velocity[notes.velocity]
+    if config.durations:
+        longest = tables.duration.shape[1] - 1
+        np.minimum(notes.duration, longest, out=rows[:, next(column)], casting="unsafe")
+    return notes, rows
+
+
+def row_width(config: RemiConfig) -> int:
+    """Return the tokens a note: a Program (where notes can have one), pitch, velocity, duration."""
+    return 1 + config.program_in_notes + bool(config.velocities) + bool(config.durations)
+
+
+def _select(notes: Notes, counts: Sequence[int], keep: np.ndarray) -> Notes:
+    """Return the notes where `keep` (N,) is true and the voices that still have one."""
+    left = np.add.reduceat(keep, np.cumsum([0, *counts[:-1]]), dtype=np.int64).tolist()
+    voices = [v._replace(notes=n) for v, n in zip(notes.voices, left, strict=True) if n]
+    return Notes(
+        notes.time[keep], notes.duration[keep], notes.pitch[keep], notes.velocity[keep], voices
+    )
+
+
+def _rows_of_events(
+    events: Events,
+    places: Places,
+    heads: Heads,
+    rows: np.ndarray,
+    config: RemiConfig,
+    tables: Tables,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tokens of all events (E, k), heads have any, and the ticks at which they end."""
+    padded = np.concatenate((np.zeros((len(heads.seq), 4), np.uint16), rows))
+    rows = padded.view(np.uint64).ravel()[events.source].view(np.uint16).reshape(-1, 4)
+    rows = rows[:, : row_width(config)]
+    lasts = events.time
+    if config.durations:
+        at = rows[:, -1] + places.shift * tables.duration.shape[1]
+        if config.rests:
+            is_note = events.source >= len(heads.seq)
+            lasts = events.time + tables.duration_ticks.ravel()[at] * is_note
+        rows[:, -1] = tables.duration.ravel()[at]
+    return rows, lasts
