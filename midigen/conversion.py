@@ -1,0 +1,142 @@
+"""`midi2tok` as a whole: sources to workers to one stream of records."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from midigen.assignments import read_assignments
+from midigen.chunks import encode_files
+from midigen.encoding import FileEncoder, Lines
+from midigen.errors import MidigenError, UsageError
+from midigen.protocols import Executor
+from midigen.registry import load
+from midigen.sources import Inputs, Source, find_sources
+from midigen.spec import parse_spec
+
+if TYPE_CHECKING:
+    from midigen.cli._edge import Run
+
+DEFAULT_TOKENIZER = "remi"
+FEW_FILES = 64
+"""Up to so many files one worker is as quick as several."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the summary says."""
+
+    files: int = 0
+    records: int = 0
+    notes: int = 0
+    tokens: int = 0
+    lossy: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, lines: Lines) -> None:
+        self.files += lines.files
+        self.records += lines.records
+        self.notes += lines.notes
+        self.tokens += lines.tokens
+        self.lossy.update(lines.lossy)
+
+    def summary(self) -> str:
+        """Return ``3 files, 3 records, 1,204 notes, 5,020 tokens in 0.2 s; lossy: ...``."""
+        seconds = time.monotonic() - self.started
+        text = (
+            f"{self.files:,} files, {self.records:,} records, {self.notes:,} notes,"
+            f" {self.tokens:,} tokens in {seconds:.1f} s"
+        )
+        if self.lossy:
+            text += "; lossy: " + ", ".join(f"{n:,} {word}" for word, n in self.lossy.items())
+        return text
+
+
+def convert(
+    run: "Run",
+    inputs: Inputs,
+    *,
+    tokenizer: str | None = None,
+    model: str | None = None,
+    assignments: Iterable[str] = (),
+    jobs: int | None = None,
+    timeout: float = 60.0,
+    executor: str = "local",
+    output: str = "-",
+    force: bool = False,
+    rejects: str | None = None,
+    strict: bool = False,
+) -> None:
+    """Write the records of all inputs, in order, and say the summary.
+
+    jobs: worker processes; None: one, or one a core for more than `FEW_FILES` files. timeout: in
+    seconds, for one file. strict: the first reject, or file that the vocabulary cannot hold, raises
+    DataError.
+    """
+    totals = Totals()
+    inputs = inputs.resolve()
+    if inputs.on_stdin:
+        run.inputs(["-"])
+    encoder = _make_encoder(tokenizer, model, assignments, strict)
+    with run.rejects(rejects, strict) as collector, run.output(output, force=force) as file:
+        found: Iterable[Source] = find_sources(inputs.names(), collector)
+        total = None
+        if inputs.files_from != "-":
+            found = list(found)
+            total = len(found)
+        sources = iter(found)
+        if jobs is None:
+            head = list(islice(sources, FEW_FILES + 1))
+            sources = chain(head, sources)
+            jobs = _cores() if len(head) > FEW_FILES else 1
+        workers = _load_executor(executor, jobs)
+        with (
+            run.progress(total=total, unit="file") as bar,
+            closing(encode_files(sources, encoder, workers, jobs, timeout)) as results,
+        ):
+            for count, lines in results:
+                for reject in lines.rejects:
+                    collector.add(*reject)
+                file.write(lines.data)
+                if output == "-":
+                    file.flush()
+                totals.add(lines)
+                bar.update(count)
+        run.finish(totals.files, totals.summary(), collector)
+
+
+def _make_encoder(
+    tokenizer: str | None, model: str | None, assignments: Iterable[str], strict: bool
+) -> FileEncoder:
+    """Return the encoder of a spec (with or without #fingerprint), of a model, or the default."""
+    if tokenizer and model:
+        raise UsageError("--tokenizer and -m both name a tokenizer; give one")
+    text = tokenizer or DEFAULT_TOKENIZER
+    if model:
+        from midigen.modelfolder import read_vocab
+
+        text = read_vocab(Path(model)).tok
+    spec, _, fingerprint = text.partition("#")
+    encoder = FileEncoder(spec, read_assignments(assignments), strict)
+    if fingerprint and encoder.tok.rpartition("#")[2] != fingerprint:
+        raise MidigenError(f"tokenizer {text}: the vocabulary is {encoder.tok} here")
+    encoder.warm_up()
+    return encoder
+
+
+def _load_executor(spec: str, jobs: int) -> Executor:
+    name, arg = parse_spec(spec)
+    executor: Executor = load("executors", name)(arg, jobs)
+    return executor
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,191 @@
+"""MIDI files to record lines: what a worker of `midi2tok` does with some files at a time."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from midigen.errors import MidigenError, Reject
+from midigen.ingest import parse
+from midigen.jsonl import dumps
+from midigen.measure import Measure, measure_many
+from midigen.protocols import Encoded, Tokenizer
+from midigen.record import Record, complete, short_hash
+from midigen.registry import tokenizer as build_tokenizer
+from midigen.sources import Source, name_of, read_source
+
+A_NOTE = bytes.fromhex(
+    "4d546864 00000006 0000 0001 0060"  # MThd: format 0, 1 track, 96 ticks a quarter
+    "4d54726b 0000000c 00 90 3c 40 60 80 3c 00 00 ff 2f 00"  # MTrk: C4 on, off, end of track
+)
+"""The shortest useful MIDI file."""
+
+
+@dataclass(slots=True)
+class Lines:
+    """What became of some files.
+
+    data: their records, whole lines. files, records, notes, tokens: how many are in it. rejects:
+    (src, reason, detail). lossy: files by what the vocabulary could not hold of them.
+    """
+
+    data: bytes = b""
+    files: int = 0
+    records: int = 0
+    notes: int = 0
+    tokens: int = 0
+    rejects: list[tuple[str, str, str]] = field(default_factory=list)
+    lossy: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _File:
+    """A source on its way through the stages; `reject` says that it ended at one."""
+
+    source: Source
+    id: str = ""
+    md5: str = ""
+    score: Any = None
+    measure: Measure | None = None
+    encoded: Encoded | None = None
+    reject: Reject | None = None
+
+    @property
+    def lossy(self) -> tuple[str, ...]:
+        return self.encoded.lossy if self.encoded is not None else ()
+
+
+class FileEncoder:
+    """Turns files into lines. Picklable: a worker that is not a fork builds its own tokenizer.
+
+    spec: of the tokenizer, without fingerprint. meta: what every record gets. strict: a file that
+    the vocabulary cannot hold as a whole is a reject (``lossy``).
+    """
+
+    def __init__(self, spec: str, meta: Mapping[str, Any], strict: bool = False) -> None:
+        """Raises MidigenError if there is no such tokenizer, or if it reads no scores."""
+        self.tokenizer: Tokenizer = build_tokenizer(spec, trusted=True)
+        if self.tokenizer.medium != "score":
+            raise MidigenError(f"tokenizer {spec!r} reads {self.tokenizer.medium}, not MIDI")
+        self.tok = f"{self.tokenizer.spec}#{self.tokenizer.vocab.fingerprint}"
+        self._spec = spec
+        self._meta = dict(meta)
+        self._strict = strict
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileEncoder, (self._spec, self._meta, self._strict)
+
+    def __call__(self, sources: Sequence[Source]) -> Lines:
+        """Return the lines of `sources`, in order. All go through each stage together."""
+        files = [_File(source) for source in sources]
+        for file in files:
+            _open(file)
+        alive = [file for file in files if file.reject is None]
+        for file, measured in zip(alive, measure_many([f.score for f in alive]), strict=True):
+            file.measure, file.reject = _settle(measured)
+        alive = [file for file in alive if file.reject is None]
+        for file, encoded in zip(alive, self._encode([f.score for f in alive]), strict=True):
+            file.encoded, file.reject = _settle(encoded)
+        return self._lines(files)
+
+    def warm_up(self) -> None:
+        """Load and build what encoding needs, so that a fork has it: workers then start in ms."""
+        self([A_NOTE])
+
+    def _encode(self, scores: Sequence[Any]) -> list[Encoded | Reject]:
+        """Encode scores: in one go where the tokenizer can."""
+        encode_many = getattr(self.tokenizer, "encode_many", None)
+        results = encode_many(scores) if encode_many else [self._encode_one(s) for s in scores]
+        return [self._judge(result) for result in results] if self._strict else results
+
+    def _encode_one(self, score: Any) -> Encoded | Reject:
+        try:
+            return self.tokenizer.encode(score)
+        except Reject as reject:
+            return reject
+
+    def _judge(self, result: Encoded | Reject) -> Encoded | Reject:
+        """Reject what the vocabulary could not hold as a whole."""
+        if isinstance(result, Encoded) and result.lossy:
+            return Reject("lossy", f"the vocabulary cannot hold its {', '.join(result.lossy)}")
+        return result
+
+    def _lines(self, files: Iterable[_File]) -> Lines:
+        lines = Lines()
+        data: list[bytes] = []
+        for file in files:
+            if file.reject is not None:
+                reject = (name_of(file.source), file.reject.reason, file.reject.detail)
+                lines.rejects.append(reject)
+                continue
+            records = self._records(file)
+            data += map(dumps, records)
+            lines.files += 1
+            lines.records += len(records)
+            lines.notes += sum(record["n"]["notes"] for record in records)
+            lines.tokens += sum(len(record["ids"]) for record in records)
+            lines.lossy.update(set(file.lossy))
+        lines.data = b"\n".join([*data, b""])
+        return lines
+
+    def _records(self, file: _File) -> list[Record]:
+        """Return the records of a file: one, or one a part."""
+        assert file.encoded is not None and file.measure is not None
+        meta = {"lossy": list(file.lossy)} if file.lossy else {}
+        known: Record = {
+            "group": file.measure.group,
+            "src": name_of(file.source),
+            "md5": file.md5,
+            "tok": self.tok,
+            "meta": meta | self._meta,
+        }
+        parts = file.encoded.parts
+        if len(parts) == 1 and file.encoded.programs is None:
+            return [complete(known | {"id": file.id, "ids": parts[0], "n": file.measure.n})]
+        records = []
+        for k, (ids, n) in enumerate(zip(parts, _part_counts(file), strict=True)):
+            own: Record = {"id": f"{file.id}.{k}", "ids": ids, "n": n, "part": [k, len(parts)]}
+            if file.encoded.programs is not None:
+                own["meta"] = known["meta"] | {"program": file.encoded.programs[k]}
+            records.append(complete(known | own))
+        return records
+
+
+def _open(file: _File) -> None:
+    """Read and parse, or note why not."""
+    try:
+        data = read_source(file.source)
+        file.score = parse(data)
+    except Reject as reject:
+        file.reject = reject
+        return
+    file.id = short_hash(data)
+    file.md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _settle(result: Any) -> tuple[Any, Reject | None]:
+    """Return a stage's result as (value, None) or (None, reject)."""
+    return (None, result) if isinstance(result, Reject) else (result, None)
+
+
+def _part_counts(file: _File) -> list[dict[str, int | float]]:
+    """Return the `n` of each part, so that sums over parts count every note once.
+
+    Where it is not known which track a part comes from, they stay unmeasured.
+    """
+    encoded = file.encoded
+    assert encoded is not None
+    tracks = [track for track in file.score.tracks if track.note_num()]
+    if len(tracks) != len(encoded.parts):
+        return [{} for _ in encoded.parts]
+    measures = measure_many([_solo(file.score, track) for track in tracks])
+    return [measured.n for measured in measures if isinstance(measured, Measure)]
+
+
+def _solo(score: Any, track: Any) -> Any:
+    """Return a score that has one of the tracks of another, under its tempos and signatures."""
+    solo = type(score)(score.ticks_per_quarter)
+    solo.tracks = [track]
+    solo.tempos, solo.time_signatures = score.tempos, score.time_signatures
+    return solo

@@ -1,0 +1,39 @@
+"""MIDI bytes to a score, or a reject that says what is wrong with them."""
+
+from typing import TYPE_CHECKING, cast
+
+from midigen.errors import Reject
+
+if TYPE_CHECKING:
+    from symusic.core import ScoreTick
+
+REASONS = ("empty", "not_midi", "time_division", "broken")
+"""Why bytes are no score: the reasons of the rejects that `parse` raises."""
+
+
+def parse(data: bytes) -> "ScoreTick":
+    """Return the score, in ticks, that a Standard MIDI File holds.
+
+    Raises Reject: ``empty``; ``not_midi`` (no MThd chunk at the start); ``time_division`` (ticks a
+    second, as in SMPTE time, or none at all); ``broken`` (the chunks or events contradict the
+    format).
+    """
+    import symusic
+
+    if not data:
+        raise Reject("empty", "no bytes")
+    if not data.startswith(b"MThd"):
+        raise Reject("not_midi", f"begins with {data[:4]!r}, not MThd")
+    division = int.from_bytes(data[12:14])
+    if division == 0 or division > 0x7FFF:
+        raise Reject("time_division", f"{data[12:14].hex()}: not ticks a quarter")
+    try:
+        return cast("ScoreTick", symusic.Score.from_midi(data))
+    except (RuntimeError, ValueError) as error:
+        raise Reject("broken", _one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return symusic's message without its prefix and the C++ stream's suffix."""
+    text = " ".join(str(error).split()).removeprefix("MiniMidi: ")
+    return text.removesuffix(": iostream error")
