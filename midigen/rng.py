@@ -27,8 +27,12 @@ def sample(
     items: Sequence[Choice], k: int, seed: int, id: str, aug: Mapping[str, float], stage: str
 ) -> list[Choice]:
     """Return `k` distinct places of `items` (all of them if there are fewer), in random order."""
-    order = sorted(range(len(items)), key=lambda i: key(seed, id, aug, f"{stage}:{i}"))
-    return [items[i] for i in order[:k]]
+    places = list(range(len(items)))
+    drawn = []
+    for i in range(min(k, len(items))):
+        number = int.from_bytes(key(seed, id, aug, f"{stage}:{i}"))
+        drawn.append(items[places.pop(number % len(places))])
+    return drawn
 
 
 def generator(seed: int, id: str, aug: Mapping[str, float], stage: str) -> "np.random.Generator":
