@@ -32,7 +32,8 @@ def plugins(run: Run, json: Json = False) -> None:
 def doctor(run: Run, model: ModelOption = None) -> None:
     """Show what is installed and what works.
 
-    Loads every plugin; with -m it also shows what a model reads and knows. Exits with 1 if one of them does not load.
+    Loads every plugin, and exits with 1 if one does not load. With -m it also shows what a model
+    reads and knows, with counts of pieces.
     """
     from midigen.doctor import describe_model, examine
 

@@ -1,0 +1,267 @@
+"""A sample in the making: what may come next, and when it is complete."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from midigen import rng
+from midigen.barlines import bar_line_s
+from midigen.context import context
+from midigen.errors import MidigenError
+from midigen.modelvocab import ModelVocab
+from midigen.protocols import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from midigen.prompts import Prompt
+
+BAR_LIMIT = 1024
+"""Base ids after which a bar is closed: a model that repeats itself must come to an end."""
+DEFAULT_BARS = 32
+DEFAULT_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a sample is, without its prompt; None is no limit.
+
+    bars: exactly as many. seconds: as many whole bars as fit, at least one. tokens: base ids, never
+    more. With none of them the model decides, within 32 bars (1,024 ids where there are no bars).
+    """
+
+    bars: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True where the model decides when to end."""
+        return self.bars is None and self.tokens is None and self.seconds is None
+
+
+class Plan:
+    """What holds for every sample of a run.
+
+    grammar: the lifted automaton (`midigen.constrain.Lifted`), or None. window: the model's, in
+    model ids. Raises MidigenError where bars or seconds are asked of a tokenizer without bars.
+    """
+
+    def __init__(
+        self,
+        vocab: ModelVocab,
+        tokenizer: Tokenizer,
+        grammar: Any,
+        limits: Limits,
+        window: int,
+        seed: int,
+    ) -> None:
+        self.vocab = vocab
+        self.tokenizer = tokenizer
+        self.grammar = grammar
+        self.window = window
+        self.seed = seed
+        self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids)
+        if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
+            raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
+        self.is_open = limits.is_open
+        self.bars = limits.bars or (DEFAULT_BARS if self.is_open and self.has_bars else None)
+        self.seconds = limits.seconds
+        self.tokens = limits.tokens or self._most_tokens()
+
+    def _most_tokens(self) -> int:
+        """Return a bound for samples that are limited otherwise."""
+        if self.bars is not None:
+            return 2 * self.bars * BAR_LIMIT
+        if self.seconds is not None:
+            return 2 * (1 + int(self.seconds)) * BAR_LIMIT
+        return DEFAULT_TOKENS
+
+    @cached_property
+    def bar_ids(self) -> frozenset[int]:
+        """The base ids that begin a bar by themselves; none where that takes several ids."""
+        import numpy as np
+
+        if self.tokenizer.unit != 1:
+            return frozenset()
+        find = self.tokenizer.bar_starts
+        return frozenset(i for i in range(len(self.vocab.base)) if len(find(np.array([i]))))
+
+    @cached_property
+    def written(self) -> "np.ndarray":
+        """Bool (V,): the ids that stand for base ids: no specials, no conditions."""
+        import numpy as np
+
+        return np.array([bool(self.vocab.expansion(i)) for i in range(len(self.vocab))])
+
+    @cached_property
+    def starts_bar(self) -> "np.ndarray":
+        """Bool (V,): the ids whose first base id begins a bar."""
+        import numpy as np
+
+        firsts = (self.vocab.expansion(i)[:1] for i in range(len(self.vocab)))
+        return np.array([bool(first) and first[0] in self.bar_ids for first in firsts])
+
+    def is_valid(self, ids: Sequence[int]) -> bool:
+        """Return whether `ids` decode without a repair, as far as there is a grammar to tell."""
+        if self.grammar is None:
+            return True
+        state = self.grammar.start()
+        for id in ids:
+            if not self.grammar.mask(state)[id]:
+                return False
+            state = self.grammar.step(state, id)
+        return bool(self.grammar.accepting(state))
+
+    def bar_starts(self, ids: Sequence[int]) -> list[int]:
+        """Return where bars begin in `ids`."""
+        import numpy as np
+
+        return cast(list[int], self.tokenizer.bar_starts(np.array(ids, dtype=np.int64)).tolist())
+
+
+class Draft:
+    """One sample: the prompt's ids and those that follow, base ids.
+
+    context: the model ids that the model must have read to say what comes next, at most a window.
+    is_stale: `context` was made anew and is more than what was read plus one id.
+    """
+
+    def __init__(self, plan: Plan, prompt: "Prompt", index: int) -> None:
+        self.plan = plan
+        self.prompt = prompt
+        self.index = index
+        self.ids: list[int] = list(prompt.ids)
+        self.start = len(self.ids)
+        self.bars: list[int] = []
+        self.done = False
+        self.is_stale = True
+        self._state = prompt.state
+        self._rng = rng.generator(plan.seed, prompt.key, {}, f"sample:{index}")
+        self.context: list[int] = context(plan, prompt.conditions, self.ids)
+        if not self.context:
+            # Nothing to read, nothing to predict from: the first id is drawn from what may begin.
+            import numpy as np
+
+            self.accept(int(self._rng.choice(np.flatnonzero(self.allowed()))))
+
+    @property
+    def new(self) -> list[int]:
+        """The base ids behind the prompt."""
+        return self.ids[self.start :]
+
+    def noise(self) -> "np.ndarray":
+        """Return the next V numbers in [0, 1) of this sample's own randomness."""
+        return self._rng.random(len(self.plan.vocab))
+
+    def allowed(self) -> "np.ndarray":
+        """Return bool (V,): the ids that may come next."""
+        import numpy as np
+
+        plan = self.plan
+        if plan.grammar is None:
+            allowed = plan.written.copy()
+        else:
+            allowed = np.zeros(len(plan.vocab), dtype=bool)
+            mask = plan.grammar.mask(self._state)
+            allowed[: len(mask)] = mask
+        if plan.bar_ids and self._wants_bar():
+            bars = allowed & plan.starts_bar
+            allowed = bars if bars.any() else allowed
+        if plan.vocab.eos is not None:
+            allowed[plan.vocab.eos] = self._may_end()
+        return allowed
+
+    def _wants_bar(self) -> bool:
+        """Return whether a bar must begin: right behind a prompt, and where one is far too long."""
+        if len(self.ids) == self.start:
+            return self.start > 0
+        last = self.bars[-1] if self.bars else self.start
+        return len(self.ids) - last >= BAR_LIMIT
+
+    def _may_end(self) -> bool:
+        """Return whether the model may end the piece here: in the last bar, if bars were asked."""
+        plan = self.plan
+        if len(self.ids) == self.start or not self._is_valid():
+            return False
+        return plan.is_open or len(self.bars) == plan.bars
+
+    def _is_valid(self) -> bool:
+        grammar = self.plan.grammar
+        return grammar is None or grammar.accepting(self._state)
+
+    def fits(self, id: int) -> bool:
+        """Return whether room for a valid end stays behind `id`."""
+        plan = self.plan
+        if plan.grammar is None or id == plan.vocab.eos:
+            return True
+        length = len(self.ids) - self.start + len(plan.vocab.expansion(id))
+        if length > plan.tokens:
+            return False
+        return length + len(plan.grammar.closing(plan.grammar.step(self._state, id))) <= plan.tokens
+
+    def accept(self, id: int) -> None:
+        """Write `id` behind the others; the sample may be complete by that."""
+        plan = self.plan
+        if id == plan.vocab.eos:
+            self.finish()
+            return
+        base = plan.vocab.expansion(id)
+        if plan.grammar is not None:
+            self._state = plan.grammar.step(self._state, id)
+        self.ids += base
+        if self._find_bars(base):
+            self._end_at_bar()
+        if not self.done and len(self.ids) - self.start >= plan.tokens:
+            self.finish(self.start + plan.tokens)
+        if not self.done:
+            self.context.append(id)
+            self.is_stale = len(self.context) > plan.window
+            if self.is_stale:
+                self.context = context(plan, self.prompt.conditions, self.ids)
+
+    def _find_bars(self, base: Sequence[int]) -> bool:
+        """Find the bars that the last ids begin; return whether there are any."""
+        before = len(self.bars)
+        if self.plan.bar_ids:
+            first = len(self.ids) - len(base)
+            self.bars += [first + i for i, id in enumerate(base) if id in self.plan.bar_ids]
+        elif self.plan.has_bars and len(self.ids) % self.plan.tokenizer.unit == 0:
+            self.bars = [i for i in self.plan.bar_starts(self.ids) if i >= self.start]
+        return len(self.bars) > before
+
+    def _end_at_bar(self) -> None:
+        """End the sample before the bar that has just begun, if it is one too many."""
+        plan = self.plan
+        if plan.bars is not None and len(self.bars) > plan.bars:
+            self.finish(self.bars[plan.bars])
+        elif plan.seconds is not None and len(self.bars) > 1:
+            here = self.bars[-1]
+            if self._seconds(here) > plan.seconds:
+                self.finish(self.bars[-2] if len(self.bars) > 2 else here)
+
+    def _seconds(self, end: int) -> float:
+        """Return how long the new bars before place `end` last."""
+        score = self.plan.tokenizer.decode([self.ids[:end]]).value
+        before = self.prompt.bars
+        return bar_line_s(score, before + len(self.bars) - 1) - bar_line_s(score, before)
+
+    def finish(self, end: int | None = None) -> None:
+        """Complete the sample: cut it at `end`, and lead it to a valid end by the shortest way."""
+        grammar = self.plan.grammar
+        if end is not None and end < len(self.ids):
+            del self.ids[end:]
+            if grammar is not None:
+                self._state = walk(grammar, self.ids)
+        if grammar is not None:
+            self.ids += grammar.closing(self._state)
+        self.done = True
+
+
+def walk(grammar: Any, ids: Sequence[int]) -> Any:
+    """Return the state behind base ids that the grammar allows."""
+    state = grammar.start()
+    for id in ids:
+        state = grammar.step(state, id)
+    return state

@@ -1,0 +1,127 @@
+"""What a sample starts from: conditions alone, or the ids of a record that is to go on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from midigen.asked import Asked, condition_ids, known
+from midigen.errors import MidigenError, Reject
+from midigen.jsonl import RecordReader
+from midigen.modelvocab import FIELDS
+from midigen.record import Record, check_ids
+from midigen.rejects import Rejects
+
+if TYPE_CHECKING:
+    from midigen.draft import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Where a sample starts.
+
+    ids: base ids, whole bars. record: where they came from. conditions: model ids. state: the
+    grammar's, behind `ids`. bars: how many they hold.
+    """
+
+    asked: Asked
+    conditions: list[int]
+    state: Any = None
+    ids: tuple[int, ...] = ()
+    bars: int = 0
+    record: Record | None = None
+
+    @property
+    def key(self) -> str:
+        """What the sample's randomness hangs on; empty without a record."""
+        if self.record is None:
+            return ""
+        aug = self.record["aug"]
+        done = ",".join(f"{name}={aug[name]!r}" for name in sorted(aug))
+        return f"{self.record['id']}{':' * bool(done)}{done}"
+
+
+def unprompted(plan: "Plan", asked: Asked) -> Prompt:
+    """Return the start of a sample that has conditions alone.
+
+    Raises MidigenError if no piece is as short as the plan's limit of tokens.
+    """
+    state = None
+    if plan.grammar is not None:
+        state = plan.grammar.start()
+        least = len(plan.grammar.closing(state))
+        if least > plan.tokens:
+            raise MidigenError(f"--tokens {plan.tokens}: the shortest piece has {least}")
+    return Prompt(asked, condition_ids(plan.vocab, asked), state)
+
+
+def read_prompts(
+    plan: "Plan", reader: RecordReader, rejects: Rejects, asked: Asked, bars: int | None
+) -> Iterator[Prompt]:
+    """Yield a prompt a record; what cannot be one is a reject (``tok``, ``record``, ``grammar``).
+
+    bars: how many of the record's bars are used, None for all. Conditions that are not asked for
+    come from the record's `meta`, as far as the model knows them.
+    """
+    for record in reader:
+        try:
+            yield make_prompt(plan, record, asked, bars)
+        except Reject as reject:
+            rejects.add(reader.where, reject.reason, reject.detail, id=record["id"])
+
+
+def make_prompt(plan: "Plan", record: Record, asked: Asked, bars: int | None) -> Prompt:
+    """Return the prompt that a record makes. Raises Reject."""
+    if record["tok"] != plan.vocab.tok:
+        raise Reject("tok", f"tok {record['tok']}; the model reads {plan.vocab.tok}")
+    try:
+        check_ids(record["ids"], len(plan.vocab.base))
+    except MidigenError as error:
+        raise Reject("record", str(error)) from error
+    ids = record["ids"]
+    starts = plan.bar_starts(ids)
+    if bars is not None and bars < len(starts):
+        ids, starts = ids[: starts[bars]], starts[:bars]
+    ids, state = _valid(plan, ids)
+    wanted = _from_meta(plan, record) | asked
+    return Prompt(
+        wanted,
+        condition_ids(plan.vocab, wanted),
+        state,
+        tuple(ids),
+        sum(start < len(ids) for start in starts),
+        record,
+    )
+
+
+def _valid(plan: "Plan", ids: Sequence[int]) -> tuple[Sequence[int], Any]:
+    """Return `ids` without an event that is cut off at their end, and the grammar's state there.
+
+    Raises Reject for ids that do not decode without a repair.
+    """
+    grammar = plan.grammar
+    if grammar is None:
+        return ids, None
+    state = grammar.start()
+    end, end_state = 0, state
+    for place, id in enumerate(ids):
+        if not grammar.mask(state)[id]:
+            token = plan.vocab.base.tokens[id]
+            fact = f"{token} cannot stand at place {place}"
+            raise Reject("grammar", f"{fact}; --no-grammar takes it all the same")
+        state = grammar.step(state, id)
+        if grammar.accepting(state):
+            end, end_state = place + 1, state
+    return ids[:end], end_state
+
+
+def _from_meta(plan: "Plan", record: Mapping[str, Any]) -> Asked:
+    """Return the conditions that a record's `meta` names and the model knows."""
+    from midigen.conditions import condition_values
+
+    found: Asked = {}
+    for field in FIELDS:
+        for name in condition_values(record, field):
+            value = known(plan.vocab, field, name)
+            if value is not None:
+                found.setdefault(field, []).append(value)
+    return found

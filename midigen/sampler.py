@@ -1,0 +1,179 @@
+"""Draws samples from a model: many at a time, each by its own randomness.
+
+The boundary: model ids and logits in, finished drafts out. What may come next and when a sample is
+complete is `midigen.draft`'s; what the model reads first is `midigen.context`'s.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from midigen import sampling_rules as rules
+from midigen.draft import Draft
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+CHUNK = 256
+"""Places that are read in one go: bounds the memory of their logits, (B, CHUNK, V)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The rules in turn: temperature 0 takes the likeliest; top_k 0, top_p 1, min_p 0 are off."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) -> list[int | None]:
+    """Draw the next id of every draft from logits (B, V); None where nothing may come.
+
+    Greedy or not, an id that leaves no room for a valid end gives way to the next one drawn.
+    """
+    import numpy as np
+
+    allowed = np.stack([draft.allowed() for draft in drafts])
+    has_way = [bool(row.any()) for row in allowed]
+    # A row without a way on is ended below; until then it must not turn into NaN.
+    allowed[np.logical_not(has_way)] = True
+    scores = rules.mask(logits, allowed)
+    if settings.temperature > 0:
+        scores = rules.temperature(scores, settings.temperature)
+        scores = rules.top_k(scores, settings.top_k)
+        scores = rules.top_p(scores, settings.top_p)
+        scores = rules.min_p(scores, settings.min_p)
+        scores = scores + rules.gumbel(np.stack([draft.noise() for draft in drafts]))
+    return [
+        _first_fitting(row, draft) if goes_on else None
+        for row, draft, goes_on in zip(scores, drafts, has_way, strict=True)
+    ]
+
+
+def _first_fitting(scores: "np.ndarray", draft: Draft) -> int | None:
+    """Return the id of the highest score (V,) that the draft has room for, if there is one."""
+    while True:
+        id = int(scores.argmax())
+        if scores[id] == rules.NEVER:
+            return None
+        if draft.fits(id):
+            return id
+        scores[id] = rules.NEVER
+
+
+class Rows:
+    """Drafts that the model reads side by side, and the logits (B, V) of what comes next in each.
+
+    The rows of the cache end at the same place and begin at different ones: a draft can take the
+    row of another at any time.
+    """
+
+    def __init__(self, model: Any, window: int, drafts: Iterable[Draft]) -> None:
+        self._model = model
+        self._window = window
+        self._device = next(model.parameters()).device
+        self.drafts = list(drafts)
+        self._read_all()
+
+    def _read_all(self) -> None:
+        """Read the contexts of all drafts into a fresh cache."""
+        lengths = [len(draft.context) for draft in self.drafts]
+        # A single row never needs more than a window. Several end in the same place, so a row that
+        # starts anew pushes the others on.
+        room = self._window if len(lengths) == 1 else 2 * self._window
+        self._cache = self._model.new_cache(len(lengths), room)
+        self._cache.starts[:] = self._tensor([max(lengths) - length for length in lengths])
+        padded = [[0] * (max(lengths) - len(d.context)) + d.context for d in self.drafts]
+        self.logits = self._read(padded, self._cache)
+        for draft in self.drafts:
+            draft.is_stale = False
+
+    def _read_row(self, row: int) -> None:
+        """Read the context of one draft into its row, so that it ends where the others do."""
+        draft = self.drafts[row]
+        cache = self._model.new_cache(1, self._cache.length)
+        cache.length = self._cache.length - len(draft.context)
+        cache.starts[:] = cache.length
+        self.logits[row] = self._read([draft.context], cache)[0]
+        self._cache.put(row, cache)
+        draft.is_stale = False
+
+    def _read(self, ids: Sequence[Sequence[int]], cache: Any) -> "np.ndarray":
+        """Return the logits (B, V), float64, behind ids (B, T)."""
+        import torch
+
+        with torch.inference_mode():
+            for part in self._tensor(ids).split(CHUNK, dim=1):
+                logits = self._model.step(part, cache)
+            return logits[:, -1].cpu().double().numpy()
+
+    def _tensor(self, values: Any) -> "torch.Tensor":
+        import torch
+
+        return torch.tensor(values, dtype=torch.int64, device=self._device)
+
+    def replace(self, row: int, draft: Draft) -> None:
+        """Put a new draft in the place of a finished one."""
+        self.drafts[row] = draft
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        if len(rows) < len(self.drafts):
+            self.drafts = [self.drafts[row] for row in rows]
+            self._cache.select(self._tensor(rows))
+
+    def advance(self) -> None:
+        """Read what was written last in every draft."""
+        stale = [row for row, draft in enumerate(self.drafts) if draft.is_stale]
+        place = self._cache.length + 1
+        longest = max((len(self.drafts[row].context) for row in stale), default=0)
+        full = place > self._cache.capacity or longest > place
+        if full or len(stale) == len(self.drafts):
+            self._read_all()
+            return
+        # What a stale row reads here is overwritten below.
+        self.logits = self._read([[draft.context[-1]] for draft in self.drafts], self._cache)
+        for row in stale:
+            self._read_row(row)
+
+
+def sample(
+    model: Any, window: int, drafts: Iterable[Draft], settings: Settings, batch: int
+) -> Iterator[Draft]:
+    """Write drafts to their end, `batch` at a time, and yield them in their order.
+
+    `drafts` is read as places become free. A draft's randomness is its own, so what it becomes does
+    not depend on those beside it, as far as floating-point sums do not.
+    """
+    waiting = iter(drafts)
+    order: deque[Draft] = deque()
+
+    def take() -> Draft | None:
+        for draft in waiting:
+            order.append(draft)
+            if not draft.done:
+                return draft
+        return None
+
+    first = [draft for draft in (take() for _ in range(batch)) if draft is not None]
+    rows = Rows(model, window, first) if first else None
+    while rows is not None and rows.drafts:
+        ids = choose(rows.logits, rows.drafts, settings)
+        alive = []
+        for row, (draft, id) in enumerate(zip(rows.drafts, ids, strict=True)):
+            draft.finish() if id is None else draft.accept(id)
+            successor = take() if draft.done else None
+            if successor is not None:
+                rows.replace(row, successor)
+            if not draft.done or successor is not None:
+                alive.append(row)
+        while order and order[0].done:
+            yield order.popleft()
+        rows.keep(alive)
+        if alive:
+            rows.advance()
+    yield from order
