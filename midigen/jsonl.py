@@ -116,7 +116,9 @@ def dumps(record: Any) -> bytes:
             raise
         import json
 
-        return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(
+            record, ensure_ascii=False, separators=(",", ":"), default=lambda ids: ids.tolist()
+        ).encode()
 
 
 class RecordReader:
