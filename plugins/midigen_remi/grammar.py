@@ -6,8 +6,8 @@ A state is a tuple ``(phase, signature, tick, sounding, program, pitches)``:
     signature  the time signature in force, a place in the vocabulary's
     tick       ticks from the beginning of the bar to the last position or the end of the last
                rest
-    sounding   ticks from the beginning of the bar to the end of the last note, at least 0; kept
-               only where there are rests, which begin there
+    sounding   ticks from the beginning of the bar to the end of the last note, where rests begin;
+               0 where `tick` is later, and where there are no rests
     program    as far as what follows depends on it: a program, MELODIC, UNKNOWN
     pitches    where there are pitch intervals: ((program, last onset's pitch, last pitch), ...)
 
@@ -27,8 +27,8 @@ from midigen_remi.order import ACCEPTING, INTERVALS, PITCHES, PLAYED, UNKNOWN, P
 if TYPE_CHECKING:
     from midigen_remi.config import RemiConfig
 
-_MASKS_KEPT = 1 << 15
-"""Only pitch intervals come near this many."""
+_KEPT = 1 << 15
+"""Masks and closings remembered. Only with pitch intervals there are more."""
 Pitches = tuple[tuple[int, int, int], ...]
 
 
@@ -63,6 +63,7 @@ class RemiGrammar:
         self._positions = meaning.positions.tolist()
         self._ids = {t: np.flatnonzero(meaning.types == t) for t in Type}
         self._masks: dict[object, np.ndarray] = {}
+        self._closings: dict[object, list[int]] = {}
 
     def start(self) -> State:
         return State(Phase.Start, self.meaning.default_signature, 0, 0, UNKNOWN, ())
@@ -75,7 +76,7 @@ class RemiGrammar:
         key = self._view(state)
         found = self._masks.get(key)
         if found is None:
-            if len(self._masks) >= _MASKS_KEPT:
+            if len(self._masks) >= _KEPT:
                 self._masks.clear()
             found = self._masks[key] = self._build_mask(state)
             found.flags.writeable = False
@@ -157,6 +158,8 @@ class RemiGrammar:
             program = self._order.heard(program, kind)
             if self._intervals:
                 pitches = self._sounded(state, id)
+        if sounding <= tick:
+            sounding = 0
         after = self._order.after(kind, Phase(phase), program)
         if self._forgets and after == Phase.End:
             program = UNKNOWN
@@ -209,6 +212,17 @@ class RemiGrammar:
 
     def closing(self, state: State) -> list[int]:
         """Return the shortest ids to an accepting state, by way of the most ordinary values."""
+        if self.accepting(state):
+            return []
+        key = self._view(state)
+        found = self._closings.get(key)
+        if found is None:
+            if len(self._closings) >= _KEPT:
+                self._closings.clear()
+            found = self._closings[key] = self._shortest(state)
+        return list(found)
+
+    def _shortest(self, state: State) -> list[int]:
         paths: list[tuple[State, list[int]]] = [(state, [])]
         met = set()
         for here, ids in paths:
