@@ -30,6 +30,7 @@ def is_covered(config: RemiConfig) -> bool:
         or config.controls
         or config.intervals
         or config.durations not in (PROGRAMS, ())
+        or (config.dedupe and not config.durations)
         or duration_width(config) > 1 << 16
     )
 
@@ -55,6 +56,8 @@ class Encoder:
         return results
 
     def _encode_batch(self, scores: Sequence[Any]) -> list[Result]:
+        if not scores:
+            return []
         unfit = Unfit()
         pieces = read_pieces(scores, self.config, unfit)
         notes = read_notes(pieces, self.config, unfit)

@@ -107,7 +107,7 @@ def read_heads(
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return start, start + 1, ... of each range, one range behind the other."""
     ends = np.cumsum(lengths)
-    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1])
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(lengths.sum())
 
 
 def order_events(notes: Notes, note_seq: np.ndarray, heads: Heads, sequences: int) -> Events:

@@ -27,7 +27,8 @@ class Engine:
 
     def _encode(self, score: Any) -> Encoded | Reject:
         try:
-            prepared = self.tokenizer.preprocess_score(score)
+            # A copy, as MidiTok moves the time signatures of a score that needs no resampling.
+            prepared = self.tokenizer.preprocess_score(score.copy())
             if not prepared.note_num():
                 return Reject("no_notes", "none that the vocabulary has")
             sequences = self.tokenizer.encode(prepared, no_preprocess_score=True)
