@@ -71,7 +71,7 @@ class Part:
         self.record = record
         self._moves = _moves_of(record["tok"])
         size, unit = len(self._moves.vocab), self._moves.unit
-        self._ids = np.frombuffer(array("I", record["ids"]), dtype=np.uint32)  # (T,)
+        self._ids = np.array(array("I", record["ids"]), dtype=np.intp)  # (T,)
         if len(self._ids) and self._ids.max() >= size:
             try:
                 check_ids(record["ids"], size)
@@ -84,7 +84,6 @@ class Part:
         else:
             self._fixed = self._moves.drum_places(self._ids)
         self._used = np.flatnonzero(self._counts())
-        self._has_notes = bool((self._moves.pitch[self._used] >= 0).any())
 
     def _counts(self) -> np.ndarray:
         """Return (V,) how often every id stands, but for pitches that stay."""
@@ -94,30 +93,32 @@ class Part:
             counts -= np.bincount(self._ids[self._fixed], minlength=size)
         return counts
 
-    def fits(self, semitones: int) -> bool:
-        """Return whether all its notes stay within the vocabulary."""
-        return not (self._moves.shift(semitones)[self._used] < 0).any()
+    def leaves(self, most: int) -> np.ndarray:
+        """Return (S,) bool: the transpositions at which a note would leave the vocabulary."""
+        return np.any(self._moves.shifts(most).leaves[:, self._used], axis=1)
 
-    def shifts(self) -> bool:
-        """Return whether it has notes that a transposition moves."""
-        return self._has_notes
+    def has_notes(self) -> bool:
+        """Return whether there are notes that a transposition moves."""
+        return bool((self._moves.pitch[self._used] >= 0).any())
 
-    def varies(self, steps: int) -> bool:
-        """Return whether velocities `steps` tokens up differ from its own."""
-        return bool((self._moves.louder(steps)[self._used] != self._used).any())
+    def varies(self, most: int) -> np.ndarray:
+        """Return (S,) bool: the changes of velocity that change anything."""
+        return np.any(self._moves.velocities(most).changes[:, self._used], axis=1)
 
-    def changed(self, change: Change) -> Record:
+    def changed(self, plan: Plan, change: Change) -> Record:
         """Return the copy; `id` stays, `aug` and the key tell."""
         ids, record = self._ids, self.record
         aug, meta = dict(record["aug"]), record["meta"]
         if change.shift:
-            ids = self._moves.shift(change.shift).take(ids)
+            tables = self._moves.shifts(plan.shift)
+            ids = tables.ids[tables.steps.index(change.shift)].take(ids)
             ids[self._fixed] = self._ids[self._fixed]
             aug["shift"] = change.shift
             if "key" in meta:
                 meta = _with_key(meta, change.shift)
         if change.velocity:
-            ids = self._moves.louder(change.velocity).take(ids)
+            tables = self._moves.velocities(plan.velocity)
+            ids = tables.ids[tables.steps.index(change.velocity)].take(ids)
             aug["velocity"] = change.velocity
         return record | {"ids": ids, "meta": meta, "aug": aug}
 
@@ -158,27 +159,25 @@ class Augmenter:
         for change in changes:
             for part in parts:
                 self.copies += 1
-                yield part.changed(change)
+                yield part.changed(self.plan, change)
 
     def _possible(self, parts: Sequence[Part]) -> list[Change]:
         """Return the changes that fit all parts and change at least one."""
         shifts, steps = [0], [0]
         if self.plan.shift:
-            moving = any(part.shifts() for part in parts)
-            shifts = [
-                s
-                for s in _both_ways(self.plan.shift)
-                if all(part.fits(s) for part in parts) and moving
-            ]
+            leaves = np.any([part.leaves(self.plan.shift) for part in parts], axis=0)
+            moves = any(part.has_notes() for part in parts)
+            shifts = _chosen(self.plan.shift, ~leaves & moves)
         if self.plan.velocity:
-            steps = [
-                v for v in _both_ways(self.plan.velocity) if any(part.varies(v) for part in parts)
-            ]
+            varies = np.any([part.varies(self.plan.velocity) for part in parts], axis=0)
+            steps = _chosen(self.plan.velocity, varies)
         return [Change(*both) for both in product(shifts, steps)]
 
 
-def _both_ways(most: int) -> Iterator[int]:
-    return (step for step in range(-most, most + 1) if step)
+def _chosen(most: int, wanted: np.ndarray) -> list[int]:
+    """Return the steps from most down to most up (without 0) at which `wanted` is true."""
+    steps = (step for step in range(-most, most + 1) if step)
+    return [step for step, chosen in zip(steps, wanted.tolist(), strict=True) if chosen]
 
 
 def augmented(

@@ -5,7 +5,8 @@ semitones, chord roots and key signatures with them; pitch intervals and drums s
 """
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,28 @@ NOTHING, MELODIC, DRUM = 0, 1, 2
 """What a token says of the notes that follow it: nothing, a melodic program, drums."""
 
 
+class Tables(NamedTuple):
+    """S moves of a vocabulary of V ids.
+
+    steps: (S,) how far, from most down to most up. ids: (S, V) intp, what each id becomes, itself
+    where that is not in the vocabulary. leaves: (S, V) bool, where that is so. changes: (S, V)
+    bool, where it becomes another.
+    """
+
+    steps: list[int]
+    ids: np.ndarray
+    leaves: np.ndarray
+    changes: np.ndarray
+
+    @classmethod
+    def of(cls, move: Callable[[int, int], int], most: int, size: int) -> "Tables":
+        """Tabulate ``move(id, step)``, -1 for what is not there."""
+        steps = [step for step in range(-most, most + 1) if step]
+        moved = np.array([[move(id, step) for id in range(size)] for step in steps], dtype=np.intp)
+        ids = np.where(moved < 0, np.arange(size), moved)
+        return cls(steps, ids, moved < 0, ids != np.arange(size))
+
+
 class Moves:
     """Tables of one vocabulary of V ids.
 
@@ -33,7 +56,8 @@ class Moves:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.vocab, self.unit = tokenizer.vocab, tokenizer.unit
         self._words = tuple(map(word, self.vocab.types))
-        self._tables: dict[tuple[str, int], np.ndarray] = {}
+        self.shifts = cache(self._shifts)
+        self.velocities = cache(self._velocities)
         pairs = list(zip(self._words, self.vocab.values, strict=True))
         self.pitch = np.array(
             [int(v) if kind in _PITCHES and v.isdecimal() else -1 for kind, v in pairs],
@@ -45,29 +69,23 @@ class Moves:
     def has_intervals(self) -> bool:
         return any(kind in _INTERVALS for kind in self._words)
 
-    def shift(self, semitones: int) -> np.ndarray:
-        """Return (V,) int64: the id of every token `semitones` higher; -1 where there is none.
+    def _shifts(self, most: int) -> "Tables":
+        """Return the transpositions by 1 to `most` semitones, down and up.
 
         Raises MidigenError for a vocabulary without pitches.
         """
         if (self.pitch < 0).all():
             raise MidigenError("its vocabulary has no pitches that --shift could move")
-        return self._table("shift", semitones, lambda i: self._shifted(i, semitones))
+        return Tables.of(self._shifted, most, len(self.vocab))
 
-    def louder(self, steps: int) -> np.ndarray:
-        """Return (V,) int64: the id of every velocity `steps` tokens up, clipped at the ends.
+    def _velocities(self, most: int) -> "Tables":
+        """Return the changes of velocity by 1 to `most` tokens, down and up, clipped at the ends.
 
         Raises MidigenError for a vocabulary without velocities.
         """
-        if not self._velocities:
+        if not self._scale:
             raise MidigenError("its vocabulary has no velocities that --velocity could move")
-        return self._table("louder", steps, lambda i: self._louder(i, steps))
-
-    def _table(self, name: str, by: int, move: Callable[[int], int]) -> np.ndarray:
-        if (name, by) not in self._tables:
-            ids = range(len(self.vocab))
-            self._tables[name, by] = np.array([move(i) for i in ids], dtype=np.int64)
-        return self._tables[name, by]
+        return Tables.of(self._louder, most, len(self.vocab))
 
     def _shifted(self, id: int, semitones: int) -> int:
         kind, value = self._words[id], self.vocab.values[id]
@@ -85,7 +103,7 @@ class Moves:
         return self.vocab.index.get(f"{self.vocab.types[id]}_{moved}", -1)
 
     @cached_property
-    def _velocities(self) -> list[int]:
+    def _scale(self) -> list[int]:
         """The ids of the velocities, softest first. Velocity 0 ends notes and takes no part."""
         values = self.vocab.values
         found = [i for i, kind in enumerate(self._words) if kind == "velocity"]
@@ -94,13 +112,13 @@ class Moves:
 
     @cached_property
     def _loudness(self) -> dict[int, int]:
-        return {id: place for place, id in enumerate(self._velocities)}
+        return {id: place for place, id in enumerate(self._scale)}
 
     def _louder(self, id: int, steps: int) -> int:
         if id not in self._loudness:
             return id
         place = self._loudness[id] + steps
-        return self._velocities[min(max(place, 0), len(self._velocities) - 1)]
+        return self._scale[min(max(place, 0), len(self._scale) - 1)]
 
     def drum_places(self, ids: np.ndarray) -> np.ndarray:
         """Return the indices of `ids` (T,) that are pitches of drums by what stands before them.
@@ -110,9 +128,11 @@ class Moves:
         context = self.context.take(ids)
         if not (context == DRUM).any():
             return np.empty(0, dtype=np.int64)
-        events = context.reshape(-1, self.unit).max(axis=1)
+        events = context if self.unit == 1 else context.reshape(-1, self.unit).max(axis=1)
         last = np.maximum.accumulate(np.where(events > NOTHING, np.arange(len(events)), 0))
-        drums = np.repeat(events[last] == DRUM, self.unit)
+        drums = events.take(last) == DRUM
+        if self.unit > 1:
+            drums = np.repeat(drums, self.unit)
         return np.flatnonzero(drums & (self.pitch.take(ids) >= 0))
 
 
