@@ -1,0 +1,346 @@
+"""Sampling: lengths, the grammar, prompts, the cache, and what each sample depends on."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import Fixed, save_tiny, some_merges, tiny_vocab, tok_of
+
+from midigen import sampler
+from midigen.asked import resolve
+from midigen.barlines import bar_line, bar_line_s
+from midigen.constrain import Lifted
+from midigen.context import carry, context
+from midigen.draft import Draft, Limits, Plan
+from midigen.errors import MidigenError, Reject
+from midigen.modelfolder import Loaded, load
+from midigen.modelvocab import ModelVocab
+from midigen.prompts import Prompt, make_prompt, unprompted
+from midigen.record import complete
+from midigen.sampled import Request, Samples
+from midigen.sampler import Settings, sample
+from midigen.tokenizers import tokenizer_of
+
+
+@pytest.fixture(scope="module", params=["plain", "merged"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A tiny model without and with merges, of a window that samples outgrow."""
+    merges = some_merges("remi") if request.param == "merged" else ()
+    folder = tmp_path_factory.mktemp(request.param)
+    return load(save_tiny(folder, tiny_vocab(merges=merges)))
+
+
+def plan_for(vocab: ModelVocab, limits: Limits = Limits(), **options: Any) -> Plan:  # noqa: B008
+    tokenizer = tokenizer_of(vocab.tok)
+    grammar = Lifted(tokenizer.grammar(), vocab.expansions)
+    settings = {"grammar": grammar, "window": 128, "seed": 0} | options
+    return Plan(vocab, tokenizer, limits=limits, **settings)
+
+
+def ids_of(*tokens: str) -> list[int]:
+    index = tokenizer_of(tok_of("remi")).vocab.index
+    return [index[token] for token in tokens]
+
+
+def piece(bars: int, notes: int = 4) -> list[int]:
+    """Return a piece in 3/4 at a slow tempo, with `notes` notes a bar."""
+    ids = []
+    for bar in range(bars):
+        ids += ids_of("Bar_None", "TimeSig_3/4", "Position_0")
+        ids += ids_of("Tempo_60.32") if bar == 0 else []
+        for note in range(notes):
+            ids += ids_of(f"Position_{note}") if note else []
+            ids += ids_of(
+                "Program_0", f"Pitch_{60 + (bar + note) % 20}", "Velocity_63", "Duration_1.0.8"
+            )
+    return ids
+
+
+def record_of(ids: list[int], **more: Any) -> dict[str, Any]:
+    return complete({"id": "0123456789abcdef", "tok": tok_of("remi"), "ids": ids} | more)
+
+
+def biased(vocab: ModelVocab, *favourites: int) -> Fixed:
+    """Return a model that likes the first of `favourites` best, then the second, and so on."""
+    logits = torch.zeros(len(vocab))
+    for rank, id in enumerate(favourites):
+        logits[id] = 50.0 - rank
+    return Fixed(logits)
+
+
+def write(model: Any, plan: Plan, settings: Settings = Settings(), count: int = 1) -> list[Draft]:  # noqa: B008
+    drafts = (Draft(plan, unprompted(plan, {}), index) for index in range(count))
+    return list(sample(model, plan.window, drafts, settings, batch=8))
+
+
+EXTREMES = [
+    pytest.param(Limits(bars=2), Settings(temperature=2.0), id="hot"),
+    pytest.param(Limits(bars=1), Settings(temperature=0.1), id="cold"),
+    pytest.param(Limits(bars=1), Settings(top_k=1), id="one choice"),
+    pytest.param(Limits(tokens=200), Settings(temperature=2.0), id="tokens hot"),
+    pytest.param(Limits(tokens=50), Settings(temperature=0), id="tokens greedy"),
+    pytest.param(Limits(tokens=7), Settings(), id="a note"),
+]
+
+
+@pytest.mark.parametrize(("limits", "settings"), EXTREMES)
+def test_samples_under_the_grammar_need_no_repair_and_keep_their_length(
+    tiny: Loaded, limits: Limits, settings: Settings
+) -> None:
+    tokenizer = tokenizer_of(tiny.vocab.tok)
+    request = Request(5, 18, limits=limits, settings=settings, batch=9)
+    records = list(Samples(tiny, request).from_nothing())
+    assert len(records) == 18
+    repairs = Counter[str]()
+    for record in records:
+        repairs.update(tokenizer.decode([record["ids"]]).repairs)
+        bars = len(tokenizer.bar_starts(np.array(record["ids"])))
+        if limits.bars is not None:
+            assert bars == limits.bars == record["n"]["bars"]
+        if limits.tokens is not None:
+            assert limits.tokens - 6 < len(record["ids"]) <= limits.tokens
+    assert repairs == Counter()
+
+
+def test_logits_with_the_cache_equal_those_without(
+    tiny: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of different lengths, rows that take over from others, windows that are outgrown."""
+    drafts = []
+    for index, bars in enumerate((1, 3, 0, 6, 40, 2)):
+        plan = plan_for(tiny.vocab, Limits(tokens=100 + 25 * index))
+        prompt = make_prompt(plan, record_of(piece(bars)), {}, None)
+        drafts.append(Draft(plan, prompt, index))
+    renewed = 0
+    seen_rows = set()
+
+    def checked(logits: np.ndarray, drafts: list[Draft], settings: Settings) -> list[int | None]:
+        nonlocal renewed
+        seen_rows.add(len(drafts))
+        for row, draft in zip(logits, drafts, strict=True):
+            renewed += len(draft.ids) > plan.window
+            assert len(draft.context) <= plan.window
+            with torch.inference_mode():
+                whole = tiny.model(torch.tensor([draft.context]))[0, -1].double().numpy()
+            assert np.abs(row - whole).max() < 1e-4
+        return choose(logits, drafts, settings)
+
+    choose = sampler.choose
+    monkeypatch.setattr(sampler, "choose", checked)
+    done = list(sample(tiny.model, plan.window, iter(drafts), Settings(), batch=3))
+    assert done == drafts and all(draft.done for draft in done)
+    assert renewed > 100 and seen_rows == {1, 2, 3}
+
+
+def test_a_sample_depends_on_seed_and_number_and_not_on_its_company(tiny: Loaded) -> None:
+    def ids(seed: int, count: int, batch: int) -> list[list[int]]:
+        request = Request(seed, count, limits=Limits(tokens=60), batch=batch)
+        return [record["ids"] for record in Samples(tiny, request).from_nothing()]
+
+    five = ids(1, 5, 4)
+    assert ids(1, 5, 4) == five
+    assert ids(1, 3, 1) == five[:3]
+    assert len({tuple(sample) for sample in five + ids(2, 5, 4)}) == 10
+
+
+def test_records_come_in_order_though_later_ones_are_done_first() -> None:
+    vocab = tiny_vocab()
+    plan = plan_for(vocab, Limits(tokens=40))
+    drafts = [
+        Draft(plan, unprompted(plan, {}), 0),
+        Draft(plan_for(vocab, Limits(tokens=4)), unprompted(plan, {}), 1),
+    ]
+    model = biased(vocab)
+    assert list(sample(model, 128, iter(drafts), Settings(), batch=2)) == drafts
+
+
+def test_an_open_sample_ends_where_the_model_says_so_and_a_piece_may_end() -> None:
+    vocab = tiny_vocab()
+    (draft,) = write(biased(vocab, vocab.eos or 0), plan_for(vocab))
+    assert draft.ids == ids_of("Bar_None", *[vocab.base.tokens[draft.ids[1]]])
+
+
+def test_an_open_sample_ends_within_32_bars() -> None:
+    vocab = tiny_vocab()
+    (draft,) = write(biased(vocab, *ids_of("Bar_None", "TimeSig_4/4")), plan_for(vocab))
+    assert draft.ids == ids_of("Bar_None", "TimeSig_4/4") * 32
+
+
+def test_the_end_must_wait_for_the_last_bar_that_was_asked_for() -> None:
+    vocab = tiny_vocab()
+    model = biased(vocab, vocab.eos or 0, *ids_of("Bar_None", "TimeSig_4/4"))
+    (draft,) = write(model, plan_for(vocab, Limits(bars=5)))
+    assert draft.ids == ids_of("Bar_None", "TimeSig_4/4") * 5
+
+
+def test_a_bar_that_never_ends_is_ended() -> None:
+    vocab = tiny_vocab()
+    note = ids_of("Program_0", "Pitch_60", "Velocity_63", "Duration_1.0.8")
+    model = biased(vocab, *note, *ids_of("Position_0", "TimeSig_4/4"))
+    (draft,) = write(model, plan_for(vocab, Limits(bars=2)), Settings(temperature=0))
+    assert draft.ids.count(ids_of("Bar_None")[0]) == 2
+    assert 2 * 1024 <= len(draft.ids) < 2 * 1032
+
+
+def test_seconds_are_whole_bars_that_fit() -> None:
+    vocab = tiny_vocab()
+    # At 120 quarters a minute, for want of a tempo, a bar of 4/4 lasts 2 s.
+    model = biased(vocab, *ids_of("Bar_None", "TimeSig_4/4"))
+    for seconds, bars in [(0.5, 1), (2.0, 1), (5.9, 2), (6.0, 3)]:
+        (draft,) = write(model, plan_for(vocab, Limits(seconds=seconds)))
+        assert draft.ids == ids_of("Bar_None", "TimeSig_4/4") * bars
+
+
+def test_without_the_grammar_tokens_are_exact_and_anything_decodes(tiny: Loaded) -> None:
+    request = Request(1, 4, limits=Limits(tokens=77), use_grammar=False)
+    for record in Samples(tiny, request).from_nothing():
+        assert len(record["ids"]) == 77
+        assert tokenizer_of(record["tok"]).decode([record["ids"]]).repairs
+
+
+def test_fewer_tokens_than_the_shortest_piece_are_refused() -> None:
+    plan = plan_for(tiny_vocab(), Limits(tokens=1))
+    with pytest.raises(MidigenError, match="shortest piece has 2"):
+        unprompted(plan, {})
+
+
+def test_a_model_without_specials_and_conditions_begins_from_the_grammar() -> None:
+    base = tiny_vocab()
+    vocab = ModelVocab(base.base, base.tok, specials=False)
+    plan = plan_for(vocab, Limits(bars=1))
+    drafts = write(biased(vocab), plan, count=3)
+    assert all(draft.ids[0] == ids_of("Bar_None")[0] for draft in drafts)
+
+
+def test_the_context_is_conditions_then_the_beginning() -> None:
+    vocab = tiny_vocab()
+    plan = plan_for(vocab)
+    asked = resolve(vocab, {"era": ["1980S"], "genre": ["hip hop", "Pop"], "artist": ["BJORK"]})
+    assert asked == {"genre": ["Hip-Hop", "pop"], "artist": ["Björk"], "era": ["1980s"]}
+    words = [vocab.token(id) for id in Draft(plan, unprompted(plan, asked), 0).context]
+    assert words == ["genre=Hip-Hop", "genre=pop", "artist=Björk", "era=1980s", "BOS_None"]
+
+
+def test_an_unknown_name_is_an_error_that_lists_the_nearest_first() -> None:
+    with pytest.raises(MidigenError, match="no genre 'clasical'; it knows classical, "):
+        resolve(tiny_vocab(), {"genre": ["clasical"]})
+    with pytest.raises(MidigenError, match=r"knows no artist.*it knows genre"):
+        resolve(tiny_vocab(conditions={"genre": {"pop": 1}}), {"artist": ["Björk"]})
+
+
+def test_a_long_prompt_is_read_from_its_last_whole_bars_with_what_is_in_force() -> None:
+    vocab = tiny_vocab()
+    plan = plan_for(vocab)
+    conditions = [vocab.conditions["genre"]["pop"]]
+    read = context(plan, conditions, piece(30))
+    assert len(read) <= plan.window // 2 + 4
+    words = [vocab.token(id) for id in read]
+    assert words[:5] == ["genre=pop", "Bar_None", "TimeSig_3/4", "Position_0", "Tempo_60.32"]
+    assert words.count("Bar_None") == 2
+    assert read[-len(piece(1)) :] == piece(30)[-len(piece(1)) :]
+
+
+def test_a_prompt_of_one_endless_bar_is_cut_at_its_front() -> None:
+    plan = plan_for(tiny_vocab())
+    ids = piece(1, notes=2) + piece(1, notes=90)[3:]
+    assert context(plan, [], ids) == ids[-64:]
+
+
+def test_what_is_in_force_is_written_before_the_first_note_and_only_if_missing() -> None:
+    vocab = tokenizer_of(tok_of("remi")).vocab
+    past = ids_of("Bar_None", "TimeSig_4/4", "Position_0", "Tempo_60.32")
+    note = ids_of("Program_0", "Pitch_60", "Velocity_63", "Duration_1.0.8")
+    bar = ids_of("Bar_None", "TimeSig_4/4")
+    inserted = ids_of("Position_0", "Tempo_60.32")
+    assert carry(vocab, past, bar + ids_of("Position_4") + note) == (
+        bar + inserted + ids_of("Position_4") + note
+    )
+    assert carry(vocab, past, bar + ids_of("Position_0") + note) == bar + inserted + note
+    own = bar + ids_of("Position_0", "Tempo_121.29") + note
+    assert carry(vocab, past, own) == own
+    assert carry(vocab, [], bar + note) == bar + note
+
+
+def test_programs_in_force_are_carried_where_they_are_named_at_changes_only() -> None:
+    vocab = tokenizer_of(tok_of("remi:changes=1,tempos=0,ts=0")).vocab
+    tokens = ["Bar_None", "Position_0", "Program_5", "Pitch_60", "Velocity_63", "Duration_1.0.8"]
+    past = [vocab.index[token] for token in tokens]
+    now = [vocab.index[token] for token in tokens if token != "Program_5"]
+    assert carry(vocab, past, now) == past
+
+
+def prompted(record: dict[str, Any], bars: int | None = None) -> Prompt:
+    return make_prompt(plan_for(tiny_vocab()), record, {}, bars)
+
+
+def test_a_prompt_is_its_first_bars() -> None:
+    prompt = prompted(record_of(piece(6)), bars=2)
+    assert (list(prompt.ids), prompt.bars) == (piece(2), 2)
+    assert list(prompted(record_of(piece(6)), bars=60).ids) == piece(6)
+
+
+def test_an_event_that_is_cut_off_is_left_out_of_a_prompt() -> None:
+    assert list(prompted(record_of(piece(2)[:-1])).ids) == piece(2)[:-5]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason", "words"),
+    [
+        (record_of([1, 2]) | {"tok": "remi:tempos=0#01234567"}, "tok", "the model reads remi#"),
+        (record_of([4, 565]), "record", "565 not in 0..564"),
+        (record_of(piece(1)[1:]), "grammar", "TimeSig_3/4 cannot stand at place 0"),
+    ],
+)
+def test_what_cannot_be_a_prompt_is_a_reject(
+    record: dict[str, Any], reason: str, words: str
+) -> None:
+    with pytest.raises(Reject, match=words) as caught:
+        prompted(record)
+    assert caught.value.reason == reason
+
+
+def test_a_prompts_own_conditions_hold_unless_others_are_asked_for() -> None:
+    vocab = tiny_vocab()
+    record = record_of(piece(1), meta={"genre": ["POP", "polka"], "year": 1987})
+    plan = plan_for(vocab)
+    prompt = make_prompt(plan, record, {}, None)
+    assert prompt.asked == {"genre": ["pop"], "era": ["1980s"]}
+    prompt = make_prompt(plan, record, {"genre": ["classical"]}, None)
+    assert prompt.asked == {"genre": ["classical"], "era": ["1980s"]}
+
+
+def test_what_is_new_begins_with_a_bar_and_counts_alone(tiny: Loaded) -> None:
+    plan = plan_for(tiny.vocab, Limits(bars=2))
+    prompt = make_prompt(plan, record_of(piece(3)), {}, None)
+    (draft,) = sample(tiny.model, 128, [Draft(plan, prompt, 0)], Settings(), 1)
+    assert draft.ids[: len(piece(3))] == piece(3)
+    assert draft.new[0] == ids_of("Bar_None")[0]
+    assert plan.tokenizer.bar_starts(np.array(draft.ids)).size == 5
+
+
+def test_bar_lines_follow_signatures_and_tempos() -> None:
+    import symusic
+
+    score = symusic.Score(480)
+    assert (bar_line(score, 3), bar_line_s(score, 3)) == (5760, 6.0)
+    for time, above in [(0, 3), (2880, 4), (2880 + 1920 + 960, 2)]:
+        score.time_signatures.append(symusic.TimeSignature(time, above, 4))
+    score.tempos.append(symusic.Tempo(0, 60.0))
+    score.tempos.append(symusic.Tempo(2880, 120.0))
+    lines = [bar_line(score, bar) for bar in range(6)]
+    assert lines == [0, 1440, 2880, 4800, 5760, 6720]
+    assert bar_line_s(score, 3) == pytest.approx(8.0)
+
+
+def test_starter_weights_are_found_by_nobody_where_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from midigen import checkpoints
+
+    monkeypatch.setattr(checkpoints, "installed", lambda kind: {})
+    with pytest.raises(MidigenError, match="no starter weights are installed; -m DIR"):
+        checkpoints.find(None)
+    assert checkpoints.find(str(tmp_path)) == tmp_path
