@@ -93,7 +93,7 @@ $(VENV)/torch: constraints.txt FORCE | $(VENV)/bin/python
 
 # The package is there already: pip adds what its extra names and leaves it alone.
 $(VENV)/.tools: pyproject.toml constraints.txt | $(INSTALLED)
-	$(PIP) install --quiet --constraint $(CONSTRAINTS) 'midigen[dev]'
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) 'midigen[demo,dev]'
 	touch $@
 
 $(VENV)/.music: pyproject.toml constraints.txt | $(INSTALLED)
