@@ -1,0 +1,95 @@
+"""tok2midi: records back to MIDI files."""
+
+from functools import partial
+from typing import Annotated
+
+from midigen.cli._edge import (
+    Command,
+    Example,
+    Force,
+    Inputs,
+    Option,
+    RejectsFile,
+    Run,
+    Strict,
+    TokenizerOption,
+)
+
+NAMES = """\
+Without -o the MIDI file goes to stdout, and there must be exactly one piece; the same holds for -o
+with a plain name. A name with fields in braces gives every piece a file of its own: {n} is a
+running number ({n:03} pads it), {id} and {group} those of the record, {src} the name of the source
+without folders and extension, and every other field a key of meta ({genre}, {title}); what a record
+does not have is "unknown". Values are cleaned: whatever a record says, nothing is written outside
+the folder that -o names."""
+
+REPAIRS = """\
+Any ids decode. What the tokenizer's grammar does not know (a pitch without a duration, a position
+outside its bar) is repaired, and the summary counts the repairs by kind."""
+
+PARTS = """\
+Of a tokenizer that gives one sequence a track, consecutive records of one piece are joined."""
+
+
+def tok2midi(
+    run: Run,
+    files: Inputs = None,
+    output: Annotated[
+        str,
+        Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write here; with fields like {id} and {n} a file for every piece.",
+        ),
+    ] = "-",
+    tpq: Annotated[
+        int, Option("--tpq", metavar="N", min=1, max=32767, help="Ticks a quarter.")
+    ] = 480,
+    tokenizer: TokenizerOption = None,
+    force: Force = False,
+    rejects: RejectsFile = None,
+    strict: Strict = False,
+) -> None:
+    """Turn records back into MIDI files, format 1.
+
+    Each record is decoded by the tokenizer that it names; its vocabulary must be the one that wrote
+    it. A record that cannot be decoded is counted, and listed with --rejects; the others go on.
+    """
+    from midigen.decoding import Tally, Tokenizers, decode_stream
+    from midigen.jsonl import RecordReader
+    from midigen.midi import midi_bytes
+    from midigen.midifiles import sink_for
+
+    if output == "-":
+        run.refuse_terminal("a MIDI file")
+    sink = sink_for(output, partial(run.output, force=force), force=force)
+    tokenizers = Tokenizers(tokenizer)
+    paths = run.inputs(files)
+    tally = Tally()
+    with run.rejects(rejects, strict) as faulty:
+        reader = RecordReader(paths, faulty)
+        made = decode_stream(reader, tokenizers, faulty, run.message)
+        for piece, decoded in run.progress(made, unit="file"):
+            sink.put(piece, midi_bytes(decoded.value, tpq, piece.title))
+            tally.add(decoded)
+        sink.close()
+    run.finish(tally.pieces, tally.summary(), faulty)
+
+
+main = Command(
+    tok2midi,
+    examples=(
+        Example("there and back", "midi2tok song.mid | tok2midi > again.mid"),
+        Example(
+            "a file for every record, whatever its source was called",
+            "tok2midi tokens.jsonl -o 'midi/{id}-{n}.mid'",
+        ),
+        Example(
+            "samples, named by genre and number, on a coarser grid",
+            "toksample --genre folk -n 3 | tok2midi --tpq 96 -o 'samples/{genre}-{n:02}.mid'",
+        ),
+    ),
+    sections={"FILE NAMES": NAMES, "REPAIRS": REPAIRS, "PARTS": PARTS},
+    see_also=("midi2tok", "toksample", "midigen-record"),
+)
