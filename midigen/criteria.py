@@ -25,7 +25,7 @@ def parse_range(text: str, option: str) -> Range:
     except ValueError:
         ends = (None, None)
     first, last = ends if colon else (ends[0], ends[0])
-    if first is last is None or (first is not None and last is not None and first > last):
+    if first is last is None or (first is not None and last is not None and not first <= last):
         raise UsageError(f"{option} {text!r} is not a range like 1980:1989, 1980: or :1989")
     return first, last
 
