@@ -1,0 +1,207 @@
+"""Training windows: pieces cut into chunks, chunks shuffled and packed into rows of W places.
+
+Chunk k of a piece is a number; an epoch is a keyed permutation of these numbers, taken a block at a
+time. The chunks of a block are packed first-fit by falling length into rows, and the rows shuffled.
+So every row is a function of (seed, epoch, block), and the place in the data is three numbers.
+
+A chunk begins with its piece's condition tokens, each field dropped at random; then BOS where the
+piece begins; EOS is the piece's last id. The id behind a chunk is the target of its last place, so
+every id is predicted once an epoch. Chunks in one row carry different segment numbers and do not
+attend to each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from midigen.corpus import Span
+from midigen.errors import MidigenError
+from midigen.modelvocab import ModelVocab
+from midigen.permutation import Permutation, mix
+from midigen.prefixes import Prefixes
+
+Chunk = tuple[np.ndarray, np.ndarray]
+"""Inputs and targets (n,) int64."""
+Row = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""ids, targets and segments (W,) int64."""
+
+IGNORE = -100
+"""The target of a place whose prediction does not count."""
+BLOCK = 1024
+"""Chunks that are packed together."""
+
+
+class Place(NamedTuple):
+    """Where in the data training stands: the next row is number `row` of the block."""
+
+    epoch: int = 0
+    block: int = 0
+    row: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """ids, targets, segments: (B, W) int64. after: the place behind it. scored: targets that count.
+
+    packed: some row holds several chunks, so `segments` matters.
+    """
+
+    ids: np.ndarray
+    targets: np.ndarray
+    segments: np.ndarray
+    after: Place
+    scored: int
+    packed: bool
+
+
+class Windows:
+    """Rows of training data from a span of pieces.
+
+    unit: ids an event: chunks begin at whole events.
+    """
+
+    def __init__(
+        self,
+        span: Span,
+        prefixes: Prefixes,
+        vocab: ModelVocab,
+        window: int,
+        seed: int,
+        *,
+        unit: int = 1,
+        dropout: float = 0.1,
+    ) -> None:
+        self.window = window
+        self._span = span
+        self._prefixes = prefixes
+        self._vocab = vocab
+        self._seed = seed
+        self._unit = unit
+        self._dropout = dropout
+        self._begin = vocab.bos is not None and span.begins
+        self._end = vocab.eos is not None and span.ends
+        # All conditions of any piece must leave most of the window for music.
+        self.body = (window - prefixes.longest) // unit * unit
+        if self.body < max(unit, window // 2):
+            raise MidigenError(
+                f"a window of {window} leaves {self.body} places behind {prefixes.longest}"
+                " condition tokens; use a longer --window"
+            )
+        # Targets: all ids, but the first where nothing stands before it.
+        self._lengths = span.length + self._end
+
+    def _first(self, epoch: int) -> np.ndarray:
+        """The length of every piece's first chunk: whole in epoch 0, then moving the borders."""
+        if epoch == 0:
+            return np.full(len(self._span), self.body, np.int64)
+        numbers = mix(np.arange(len(self._span), dtype=np.uint64), self._seed, epoch)
+        units = self.body // self._unit
+        cut = (numbers % np.uint64(max(1, units // 2))).astype(np.int64) * self._unit
+        return self.body - cut
+
+    def chunk_ends(self, epoch: int) -> np.ndarray:
+        """Return how many chunks the pieces up to each have together, (pieces,) int64."""
+        rest = np.maximum(self._lengths - self._first(epoch), 0)
+        return np.cumsum(1 + -(-rest // self.body))
+
+    def rows_an_epoch(self) -> int:
+        """Return about how many rows an epoch has."""
+        chunks = int(self.chunk_ends(0)[-1])
+        places = int(self._lengths.sum()) + chunks * self._prefixes.longest
+        return max(1, -(-places // self.window))
+
+    def batches(self, size: int, place: Place = Place()) -> Iterator[Batch]:
+        """Yield batches of `size` rows from `place` on, epoch after epoch, without an end."""
+        held: list[Row] = []
+        for row, after in self._rows(place):
+            held.append(row)
+            if len(held) == size:
+                ids, targets, segments = (np.stack(arrays) for arrays in zip(*held, strict=True))
+                scored = int((targets != IGNORE).sum())
+                packed = bool((segments[:, :-1] != segments[:, 1:]).any())
+                yield Batch(ids, targets, segments, after, scored, packed)
+                held = []
+
+    def _rows(self, place: Place) -> Iterator[tuple[Row, Place]]:
+        epoch, block, row = place
+        while True:
+            ends, first = self.chunk_ends(epoch), self._first(epoch)
+            total = int(ends[-1])
+            order = Permutation(total, self._seed, epoch)
+            for number in range(block, -(-total // BLOCK)):
+                low, high = number * BLOCK, min(total, (number + 1) * BLOCK)
+                chunks = self._chunks(order(np.arange(low, high)), ends, first, epoch)
+                rows = self._pack(chunks, epoch, number)
+                for k in range(row, len(rows)):
+                    yield self._fill(rows[k]), Place(epoch, number, k + 1)
+                row = 0
+            epoch, block = epoch + 1, 0
+
+    def _chunks(
+        self, numbers: np.ndarray, ends: np.ndarray, first: np.ndarray, epoch: int
+    ) -> list[Chunk]:
+        """Return chunks by number."""
+        pieces = np.searchsorted(ends, numbers, side="right")
+        before = np.where(pieces > 0, ends[pieces - 1], 0)
+        draws = mix(numbers.astype(np.uint64), self._seed, -1 - epoch)
+        found = []
+        for piece, k, draw in zip(pieces, numbers - before, draws, strict=True):
+            head = int(first[piece])
+            start = head + (int(k) - 1) * self.body if k else 0
+            count = self.body if k else head
+            found.append(self._chunk(int(piece), start, count, int(draw)))
+        return found
+
+    def _chunk(self, piece: int, start: int, count: int, draw: int) -> Chunk:
+        """Return the chunk that predicts `count` ids of a piece, from `start` on."""
+        ids = self._span.piece(piece).astype(np.int64)
+        if self._end:
+            ids = np.append(ids, self._vocab.eos)
+        prefix = self._prefixes.draw(int(self._span.row[piece]), draw, self._dropout)
+        if start == 0 and self._begin:
+            prefix = [*prefix, self._vocab.bos]
+        count = min(count, len(ids) - start)
+        # The first id is predicted by the one before it, or by the prefix's last.
+        context = ids[start - 1 : start] if start else ids[:0]
+        targets = ids[start : start + count]
+        inputs = np.concatenate((np.array(prefix, np.int64), context, targets[:-1]))
+        if len(inputs) < len(targets):
+            targets = targets[1:]
+        silent = np.full(len(inputs) - len(targets), IGNORE)
+        return inputs, np.concatenate((silent, targets))
+
+    def _pack(self, chunks: list[Chunk], epoch: int, block: int) -> list[list[Chunk]]:
+        """Put chunks into as few rows as first-fit by falling length finds; shuffle the rows."""
+        chunks = [chunk for chunk in chunks if len(chunk[0])]
+        rows: list[list[Chunk]] = []
+        room: list[int] = []
+        for chunk in sorted(chunks, key=lambda chunk: -len(chunk[0])):
+            size = len(chunk[0])
+            for place, free in enumerate(room):
+                if size <= free:
+                    rows[place].append(chunk)
+                    room[place] -= size
+                    break
+            else:
+                rows.append([chunk])
+                room.append(self.window - size)
+        shuffled = Permutation(len(rows), self._seed, (block << 20) + epoch + 1)
+        return [rows[i] for i in shuffled(np.arange(len(rows)))]
+
+    def _fill(self, chunks: list[Chunk]) -> Row:
+        """Return one row; padding is a segment of its own."""
+        pad = self._vocab.pad if self._vocab.pad is not None else 0
+        ids = np.full(self.window, pad, np.int64)
+        targets = np.full(self.window, IGNORE, np.int64)
+        segments = np.full(self.window, len(chunks), np.int64)
+        at = 0
+        for number, (inputs, wanted) in enumerate(chunks):
+            end = at + len(inputs)
+            ids[at:end], targets[at:end], segments[at:end] = inputs, wanted, number
+            at = end
+        if len(chunks) == 1:
+            # Padding behind a single chunk changes nothing before it.
+            segments[:] = 0
+        return ids, targets, segments
