@@ -17,6 +17,11 @@ from tune_reader import read_tune
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent
+COMMANDS = sorted(
+    path.stem
+    for path in (CHECKOUT / "midigen" / "cli").glob("*.py")
+    if not path.stem.startswith("_")
+)
 
 
 @dataclass(frozen=True)
