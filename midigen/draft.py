@@ -138,7 +138,7 @@ class Draft:
         self.done = False
         self.is_stale = True
         self._state = prompt.state
-        self._rng = rng.generator(plan.seed, prompt.key, {}, f"sample:{index}")
+        self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
         self.context: list[int] = context(plan, prompt.conditions, self.ids)
         if not self.context:
             # Nothing to read, nothing to predict from: the first id is drawn from what may begin.

@@ -45,19 +45,21 @@ def load(path: str | Path, device: str = "cpu", dtype: "torch.dtype | None" = No
 
     Raises MidigenError naming what is missing, or the model plugin that is not installed.
     """
-    import torch
-    from safetensors.torch import load_file
-
     folder = Path(path)
     config, vocab = read_config(folder), read_vocab(folder)
+    weights = _need(folder, WEIGHTS)
     own = config["midigen"]
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     plugin = load_plugin("models", own["model"])
     model = plugin.build(make_config(plugin.Config, own["config"]), len(vocab))
     model = model.to(device=device, dtype=dtype or torch.float32)
-    weights = _need(folder, WEIGHTS)
     try:
         model.load_state_dict(load_file(weights, device=device), strict=True)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise MidigenError(
             f"{weights} does not fit config.json and vocab.json: {reason}"

@@ -31,13 +31,18 @@ class Prompt:
     record: Record | None = None
 
     @property
-    def key(self) -> str:
-        """What the sample's randomness hangs on; empty without a record."""
+    def piece(self) -> str:
+        """The piece that goes on: its id and what `tokaug` did to it; empty without a record."""
         if self.record is None:
             return ""
         aug = self.record["aug"]
         done = ",".join(f"{name}={aug[name]!r}" for name in sorted(aug))
-        return f"{self.record['id']}{':' * bool(done)}{done}"
+        return f"{self.record['id'].removesuffix(self.part)}{':' * bool(done)}{done}"
+
+    @property
+    def part(self) -> str:
+        """What the ids of parts end in, ``.k``; empty for whole pieces."""
+        return f".{self.record['part'][0]}" if self.record and "part" in self.record else ""
 
 
 def unprompted(plan: "Plan", asked: Asked) -> Prompt:

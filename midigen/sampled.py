@@ -80,12 +80,12 @@ class Samples:
         """Return a finished draft as a record."""
         loaded, request, prompt = self._loaded, self._request, draft.prompt
         origin = prompt.record or {}
-        parts = (loaded.weights_hash, prompt.key, str(request.seed), str(draft.index))
+        parts = (loaded.weights_hash, prompt.piece, str(request.seed), str(draft.index))
         id = short_hash("\n".join(parts).encode())
         ids = self._written(draft)
         record: Record = {
             "v": VERSION,
-            "id": f"{id}.{origin['part'][0]}" if "part" in origin else id,
+            "id": id + prompt.part,
             "group": origin.get("group", id),
             "src": "toksample",
             "tok": loaded.vocab.tok,

@@ -168,9 +168,9 @@ def toksample(
         batch=batch,
         meta={} if year is None else {"year": year},
     )
-    samples = Samples(load(folder, pick(device)), request)
     notes = tokens_made = 0
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
+        samples = Samples(load(folder, pick(device)), request)
         reader, writer = RecordReader(paths or (), faulty), RecordWriter(out, flush=True)
         made = samples.from_nothing() if paths is None else samples.from_prompts(reader, faulty)
         for record in run.progress(made, total=number if paths is None else None):
