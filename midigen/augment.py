@@ -63,6 +63,7 @@ class Change(NamedTuple):
 class Part:
     """One record in arrays: what can be done to it, and the doing.
 
+    has_notes: whether there are any that a transposition moves.
     Raises MidigenError where its vocabulary is not to be had, Reject (``record``) for ids that are
     not of it.
     """
@@ -84,6 +85,7 @@ class Part:
         else:
             self._fixed = self._moves.drum_places(self._ids)
         self._used = np.flatnonzero(self._counts())
+        self.has_notes = bool((self._moves.pitch[self._used] >= 0).any())
 
     def _counts(self) -> np.ndarray:
         """Return (V,) how often every id stands, but for pitches that stay."""
@@ -95,11 +97,14 @@ class Part:
 
     def leaves(self, most: int) -> np.ndarray:
         """Return (S,) bool: the transpositions at which a note would leave the vocabulary."""
-        return np.any(self._moves.shifts(most).leaves[:, self._used], axis=1)
-
-    def has_notes(self) -> bool:
-        """Return whether there are notes that a transposition moves."""
-        return bool((self._moves.pitch[self._used] >= 0).any())
+        moves = self._moves.shifts(most)
+        leaves = np.any(moves.leaves[:, self._used], axis=1)
+        if self._moves.intervals.present and self.has_notes:
+            reached = self._moves.intervals.pitches(self._ids)
+            steps, pitch = np.array(moves.steps), self._moves.pitch
+            leaves |= reached.min() + steps < pitch[pitch >= 0].min()
+            leaves |= reached.max() + steps > pitch.max()
+        return leaves
 
     def varies(self, most: int) -> np.ndarray:
         """Return (S,) bool: the changes of velocity that change anything."""
@@ -166,7 +171,7 @@ class Augmenter:
         shifts, steps = [0], [0]
         if self.plan.shift:
             leaves = np.any([part.leaves(self.plan.shift) for part in parts], axis=0)
-            moves = any(part.has_notes() for part in parts)
+            moves = any(part.has_notes for part in parts)
             shifts = _chosen(self.plan.shift, ~leaves & moves)
         if self.plan.velocity:
             varies = np.any([part.varies(self.plan.velocity) for part in parts], axis=0)

@@ -25,7 +25,8 @@ def parse_range(text: str, option: str) -> Range:
     except ValueError:
         ends = (None, None)
     first, last = ends if colon else (ends[0], ends[0])
-    if first is last is None or (first is not None and last is not None and not first <= last):
+    known = [end for end in (first, last) if end is not None]
+    if not known or not known[0] <= known[-1]:
         raise UsageError(f"{option} {text!r} is not a range like 1980:1989, 1980: or :1989")
     return first, last
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from midigen.content import DRUM_CHANNEL, word
 from midigen.errors import MidigenError
+from midigen.intervals import Intervals
 from midigen.keys import shift_fifths, shift_root
 from midigen.programs import DRUMS
 from midigen.protocols import Tokenizer
 
 _PITCHES = ("pitch", "noteon", "noteoff", "note")
-_INTERVALS = ("pitchintervaltime", "pitchintervalchord")
 _KEYS = ("keysig", "sf")
 
 NOTHING, MELODIC, DRUM = 0, 1, 2
@@ -56,6 +56,7 @@ class Moves:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.vocab, self.unit = tokenizer.vocab, tokenizer.unit
         self._words = tuple(map(word, self.vocab.types))
+        self.intervals = Intervals(self.vocab)
         self.shifts = cache(self._shifts)
         self.velocities = cache(self._velocities)
         pairs = list(zip(self._words, self.vocab.values, strict=True))
@@ -64,10 +65,6 @@ class Moves:
             dtype=np.int64,
         )
         self.context = np.array([_context(kind, value) for kind, value in pairs], dtype=np.uint8)
-
-    @cached_property
-    def has_intervals(self) -> bool:
-        return any(kind in _INTERVALS for kind in self._words)
 
     def _shifts(self, most: int) -> "Tables":
         """Return the transpositions by 1 to `most` semitones, down and up.
