@@ -74,13 +74,12 @@ def test_parameter_of_the_plugin_stands_in_the_record(
 def test_augmenting_needs_no_word_from_the_plugin(
     run: Runner, tunes: Path, env: dict[str, str]
 ) -> None:
-    records = (
-        f"midi2tok --tokenizer melody {tunes}/old_hundredth.mid | tokaug --shift 2 --copies all"
-    )
+    tune = tunes / "old_hundredth.mid"
+    records = f"midi2tok --tokenizer melody {tune} | tokaug --shift 2 --copies all"
     shifts = [json.loads(line)["aug"].get("shift", 0) for line in run.shell(records, env=env).lines]
     assert sorted(shifts) == [-2, -1, 0, 1, 2]
     up = f"{records} | tokfilter --where 'aug.shift == 2' | tok2midi"
-    melody = [note.pitch for note in symusic.Score(tunes / "old_hundredth.mid").tracks[0].notes]
+    melody = [note.pitch for note in symusic.Score(tune).tracks[0].notes]
     assert pitches(run.shell(up, env=env).out) == [pitch + 2 for pitch in melody]
 
 
