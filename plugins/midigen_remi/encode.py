@@ -14,8 +14,9 @@ from midigen_remi.encode_tables import Tables, duration_width
 from midigen_remi.encode_tempo import read_tempos
 from midigen_remi.values import PROGRAMS
 
-BATCH = 64
-"""Scores at once: NumPy's cost per call is shared, and the arrays still fit a core's cache."""
+BATCH_NOTES = 30_000
+"""Notes at once: NumPy's cost per call is shared, and the arrays still fit a core's cache."""
+BATCH_SCORES = 256
 
 Result = Encoded | Reject
 
@@ -51,9 +52,15 @@ class Encoder:
     def encode_many(self, scores: Sequence[Any]) -> list[Result]:
         """Encode `symusic.Score`s in ticks; a Reject stands in the place of one that cannot be."""
         results: list[Result] = []
-        for start in range(0, len(scores), BATCH):
-            results += self._encode_batch(scores[start : start + BATCH])
-        return results
+        batch: list[Any] = []
+        notes = 0
+        for score in scores:
+            batch.append(score)
+            notes += score.note_num()
+            if notes >= BATCH_NOTES or len(batch) == BATCH_SCORES:
+                results += self._encode_batch(batch)
+                batch, notes = [], 0
+        return results + self._encode_batch(batch)
 
     def _encode_batch(self, scores: Sequence[Any]) -> list[Result]:
         if not scores:

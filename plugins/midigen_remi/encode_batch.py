@@ -38,12 +38,12 @@ def encode_notes(
     if config.one_stream:
         owners = list(dict.fromkeys(voice.piece for voice in voices))
         sequence = {piece: number for number, piece in enumerate(owners)}
-        note_seq = np.repeat([sequence[voice.piece] for voice in voices], counts)
+        voice_seq = [sequence[voice.piece] for voice in voices]
     else:
         owners = [voice.piece for voice in voices]
-        note_seq = np.repeat(np.arange(len(voices)), counts)
+        voice_seq = list(range(len(voices)))
     heads = read_heads(owners, pieces, tempos, config, tables)
-    events = order_events(notes, note_seq, heads, len(owners))
+    events = order_events(notes, voice_seq, heads, len(owners))
     places = place_events(events, heads)
     rows, lasts = _rows_of_events(events, places, heads, rows, config, tables)
     if config.dedupe:
@@ -85,8 +85,8 @@ def _note_rows(notes: Notes, config: RemiConfig, tables: Tables) -> tuple[Notes,
     The first `row_width` columns are used; that of the duration still holds ticks.
     """
     counts = [voice.notes for voice in notes.voices]
-    kinds = np.repeat([program_row(v.program) << 7 for v in notes.voices], counts)
-    pitch = tables.pitch.ravel()[kinds.astype(np.int16) + notes.pitch]
+    kinds = np.array([program_row(voice.program) << 7 for voice in notes.voices], np.int16)
+    pitch = tables.pitch.ravel()[np.repeat(kinds, counts) + notes.pitch]
     if len(pitch) and not pitch.all():
         keep = pitch > 0
         notes, pitch = _select(notes, counts, keep), pitch[keep]

