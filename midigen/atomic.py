@@ -19,9 +19,17 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 @contextmanager
 def atomic_file(path: str | Path, *, force: bool = False) -> Iterator[BinaryIO]:
-    """Open a file that gets the name `path` only when the block ends without an exception."""
+    """Open a file that gets the name `path` only when the block ends without an exception.
+
+    A device or a pipe of that name is written to as it is: renaming would put a file in its place.
+    """
     target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with target.open("wb") as file:
+            yield file
+        return
     refuse_existing(target, force)
+    _need_folder(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.part-", dir=target.parent or ".")
     part = Path(name)
     try:
@@ -42,6 +50,7 @@ def atomic_folder(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a fresh folder beside `path` that takes its name when the block ends well."""
     target = Path(path)
     refuse_existing(target, force)
+    _need_folder(target)
     part = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=target.parent or "."))
     try:
         yield part
@@ -63,6 +72,11 @@ def move_folder(part: Path, target: Path, *, force: bool) -> None:
     else:
         target.unlink(missing_ok=True)
         part.rename(target)
+
+
+def _need_folder(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise MidigenError(f"cannot write {target}: there is no folder {target.parent}")
 
 
 def _umask() -> int:
