@@ -24,9 +24,12 @@ is what happens with each:
     misplaced tempo            holds from here: it stands behind a note
 
 An equal position is none: MidiTok writes the same one twice where a file's own grid is finer than
-the vocabulary's. Types that the arrays do not read (chords, pedals, pitch bends, controls, keys,
-intervals) go through MidiTok: tokens that the grammar does not take at their place are dropped,
-each counted as `misplaced` with its type, and MidiTok decodes the rest.
+the vocabulary's.
+
+Types that the arrays do not read (chords, pedals, pitch bends, controls, keys, intervals) go through
+MidiTok, once the grammar has been satisfied: a bar, a signature or a position that is missing is put
+in, an event that is not whole is dropped as an `incomplete event`, and any other id that does not
+fit as `misplaced` with its type.
 """
 
 from collections import Counter

@@ -12,20 +12,12 @@ import numpy as np
 
 from midigen.protocols import Decoded
 from midigen.vocab import Vocab
-from midigen_remi.grammar import RemiGrammar
+from midigen_remi.grammar import RemiGrammar, State
 from midigen_remi.order import ACCEPTING, Phase, Type
 from midigen_remi.values import DRUMS
 
 if TYPE_CHECKING:
     from midigen_remi.config import RemiConfig
-
-_SETTLED = ACCEPTING | {Phase.Start, Phase.Head, Phase.Bar, Phase.Rest}
-"""Where no event has been begun."""
-_LACKING = {
-    Phase.Start: "before the first bar",
-    Phase.Head: "before the first bar",
-    Phase.Bar: "missing time signature",
-}
 
 
 class MidiTokDecoder:
@@ -63,36 +55,110 @@ class MidiTokDecoder:
         return DRUMS if any(self.vocab.types[i] == Type.PitchDrum.name for i in ids) else 0
 
 
-def repaired(grammar: RemiGrammar, ids: list[int], repairs: Counter[str]) -> list[int]:
+def repaired(grammar: RemiGrammar, ids: Sequence[int], repairs: Counter[str]) -> list[int]:
     """Return `ids` as the grammar takes them; count what was dropped or put in."""
-    state = grammar.start()
-    kept: list[int] = []
-    settled = (state, 0)
+    repair = _Repair(grammar, repairs)
     for id in ids:
-        kind = Type[grammar.vocab.types[id]] if grammar.vocab.types[id] in Type.__members__ else 0
+        repair.take(id)
+    return repair.finish()
+
+
+_SETTLED = ACCEPTING | {Phase.Start, Phase.Head, Phase.Bar, Phase.Rest, Phase.Position}
+"""Where no event has been begun."""
+_LACKING = {
+    Phase.Start: "before the first bar",
+    Phase.Head: "before the first bar",
+    Phase.Bar: "missing time signature",
+    Phase.Rest: "rest without event",
+}
+_TIMES = (Type.Bar, Type.TimeSig, Type.Position, Type.Rest)
+
+
+class _Repair:
+    """Ids that the grammar takes, in the making.
+
+    kept: those so far, and the state behind them. whole: state and length where the last event
+    ended. unplaced: the same before the last Position.
+    """
+
+    def __init__(self, grammar: RemiGrammar, repairs: Counter[str]) -> None:
+        self.grammar = grammar
+        self.repairs = repairs
+        self.types = grammar.meaning.types.tolist()
+        self.state = grammar.start()
+        self.kept: list[int] = []
+        self.whole = self.unplaced = (self.state, 0)
+
+    def take(self, id: int) -> None:
+        """Keep an id, or count why it cannot be kept as it stands."""
+        kind = Type(self.types[id])
         if kind == Type.Special:
-            repairs["special token"] += 1
-            continue
-        if not grammar.mask(state)[id] and state.phase not in _SETTLED:
-            repairs["incomplete event"] += 1
-            state, length = settled
-            del kept[length:]
-        if not grammar.mask(state)[id] and state.phase in _LACKING:
-            repairs[_LACKING[Phase(state.phase)]] += 1
-            for missing in grammar.closing(state):
-                kept.append(missing)
-                state = grammar.step(state, missing)
-        if grammar.mask(state)[id]:
-            kept.append(id)
-            state = grammar.step(state, id)
+            self.repairs["special token"] += 1
+            return
+        if not self._allows(id):
+            self._drop_begun()
+        if not self._allows(id) and self.state.phase == Phase.Position and kind in _TIMES:
+            self._drop_position()
+        if not self._allows(id):
+            self._put_in_before(id)
+        if self._allows(id):
+            self._keep(id)
         else:
-            repairs[f"misplaced {grammar.vocab.types[id]}"] += 1
-        if state.phase in _SETTLED:
-            settled = (state, len(kept))
-    if state.phase not in _SETTLED:
-        repairs["incomplete event"] += 1
-        del kept[settled[1] :]
-    elif not grammar.accepting(state) and kept:
-        repairs["incomplete event"] += 1
-        kept += grammar.closing(state)
-    return kept
+            self.repairs[f"misplaced {kind.name}"] += 1
+
+    def finish(self) -> list[int]:
+        """Return the ids, led to an end where a sequence may end."""
+        self._drop_begun()
+        if self.state.phase == Phase.Position:
+            self._drop_position()
+        if self.kept and not self.grammar.accepting(self.state):
+            self.repairs[_LACKING[Phase(self.state.phase)]] += 1
+            self.kept += self.grammar.closing(self.state)
+        return self.kept
+
+    def _allows(self, id: int) -> bool:
+        return bool(self.grammar.mask(self.state)[id])
+
+    def _keep(self, id: int) -> None:
+        if self.types[id] == Type.Position:
+            self.unplaced = (self.state, len(self.kept))
+        self.kept.append(id)
+        self.state = self.grammar.step(self.state, id)
+        if self.state.phase in _SETTLED:
+            self.whole = (self.state, len(self.kept))
+
+    def _drop_begun(self) -> None:
+        if self.state.phase not in _SETTLED:
+            self.repairs["incomplete event"] += 1
+            self.state, length = self.whole
+            del self.kept[length:]
+
+    def _drop_position(self) -> None:
+        self.repairs["position without event"] += 1
+        self.state, length = self.whole = self.unplaced
+        del self.kept[length:]
+
+    def _put_in_before(self, id: int) -> None:
+        """Put in what `id` lacks before it (a bar, its signature, a position), if that helps."""
+        state, missing, names = self.state, list[int](), list[str]()
+        while not self.grammar.mask(state)[id]:
+            found, name = self._lacking(state)
+            if not found:
+                return
+            missing += found
+            names.append(name)
+            for put in found:
+                state = self.grammar.step(state, put)
+        self.repairs.update(names)
+        for put in missing:
+            self._keep(put)
+
+    def _lacking(self, state: State) -> tuple[list[int], str]:
+        """Return the ids that lead a step on from `state`, and the name of that repair."""
+        if state.phase in (Phase.Start, Phase.Head, Phase.Bar):
+            return self.grammar.closing(state), _LACKING[Phase(state.phase)]
+        if state.phase in (Phase.Open, Phase.Rest):
+            allowed = np.flatnonzero(self.grammar.mask(state))
+            positions = allowed[self.grammar.meaning.types[allowed] == Type.Position]
+            return positions[:1].tolist(), "note without position"
+        return [], ""

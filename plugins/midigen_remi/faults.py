@@ -92,6 +92,8 @@ class Faults:
         phases = self._after[kinds, known - UNKNOWN]
         if kinds[0] == Type.Program:
             phases[0] = Phase.Head
+        # A velocity that no pitch stands before leaves nothing open.
+        phases[1:][(kinds[1:] == Type.Velocity) & (phases[:-1] != Phase.Pitch)] = Phase.End
         before = np.concatenate(([Phase.Start], phases[:-1]))
         found = self._pairs[before, kinds]
         counts: Counter[str] = Counter()
