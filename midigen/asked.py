@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
+from midigen.conditions import condition_values
 from midigen.errors import MidigenError
 from midigen.modelvocab import FIELDS, ModelVocab
 from midigen.names import fold
@@ -47,6 +49,17 @@ def _unknown(vocab: ModelVocab, field: str, name: str) -> str:
 
 def _likeness(a: str, b: str) -> float:
     return SequenceMatcher(None, fold(a), fold(b)).ratio()
+
+
+def of_record(vocab: ModelVocab, record: Mapping[str, Any]) -> Asked:
+    """Return the conditions that a record's `meta` names, as far as the model knows them."""
+    found: Asked = {}
+    for field in FIELDS:
+        names = [known(vocab, field, name) for name in condition_values(record, field)]
+        values = list(dict.fromkeys(name for name in names if name is not None))
+        if values:
+            found[field] = values
+    return found
 
 
 def condition_ids(vocab: ModelVocab, asked: Mapping[str, Sequence[str]]) -> list[int]:

@@ -1,13 +1,12 @@
 """What a sample starts from: conditions alone, or the ids of a record that is to go on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from midigen.asked import Asked, condition_ids, known
+from midigen.asked import Asked, condition_ids, of_record
 from midigen.errors import MidigenError, Reject
 from midigen.jsonl import RecordReader
-from midigen.modelvocab import FIELDS
 from midigen.record import Record, check_ids
 from midigen.rejects import Rejects
 
@@ -87,7 +86,7 @@ def make_prompt(plan: "Plan", record: Record, asked: Asked, bars: int | None) ->
     if bars is not None and bars < len(starts):
         ids, starts = ids[: starts[bars]], starts[:bars]
     ids, state = _valid(plan, ids)
-    wanted = _from_meta(plan, record) | asked
+    wanted = of_record(plan.vocab, record) | asked
     return Prompt(
         wanted,
         condition_ids(plan.vocab, wanted),
@@ -117,16 +116,3 @@ def _valid(plan: "Plan", ids: Sequence[int]) -> tuple[Sequence[int], Any]:
         if grammar.accepting(state):
             end, end_state = place + 1, state
     return ids[:end], end_state
-
-
-def _from_meta(plan: "Plan", record: Mapping[str, Any]) -> Asked:
-    """Return the conditions that a record's `meta` names and the model knows."""
-    from midigen.conditions import condition_values
-
-    found: Asked = {}
-    for field in FIELDS:
-        for name in condition_values(record, field):
-            value = known(plan.vocab, field, name)
-            if value is not None:
-                found.setdefault(field, []).append(value)
-    return found

@@ -1,0 +1,101 @@
+"""`tokeval`: how well a model predicts records."""
+
+from typing import Annotated
+
+from typer import Option
+
+from midigen.cli._edge import (
+    Command,
+    Device,
+    Example,
+    Force,
+    Inputs,
+    ModelOption,
+    Output,
+    RejectsFile,
+    Run,
+    Strict,
+)
+
+LINES = """\
+One JSON object a record: id, src, split, tokens (model ids that were scored, the end of the piece
+included), notes, bars, loss (nats a token), loss_note and loss_bar (nats of the whole piece divided
+by its notes and bars; null where nobody counted them). Then one object a split, with the key total
+in the place of id: its pieces, counts and losses.
+
+Tokens depend on the tokenizer and on merges, notes do not: only losses a note compare models of
+different vocabularies, and only where both encode the same of the music."""
+
+SPLITS = """\
+The split is the one that the model was trained with: meta.split, else the rule in its folder. Each
+split has a total of its own. Copies that tokaug made of validation and test pieces are not scored.
+Of a model that was trained on a single piece, the last tenth is scored."""
+
+HOW = """\
+A piece that is longer than the model's window is read in windows that move by half of it. Every id
+is scored once, from at least half a window. Conditions that the record's meta names and the model
+knows stand before every window."""
+
+
+def tokeval(
+    run: Run,
+    files: Inputs = None,
+    model: ModelOption = None,
+    split: Annotated[
+        str | None, Option("--split", metavar="NAME", help="Only train, val or test.")
+    ] = None,
+    augmented: Annotated[
+        bool, Option("--augmented", help="Also score copies of validation and test pieces.")
+    ] = False,
+    device: Device = "auto",
+    output: Output = "-",
+    force: Force = False,
+    rejects: RejectsFile = None,
+    strict: Strict = False,
+) -> None:
+    """Score records with a model: nats a token, a note and a bar.
+
+    Without -m the starter model of the installation is used. A record of another vocabulary than
+    the model's ends the run.
+    """
+    from midigen.checkpoints import find
+    from midigen.devices import pick
+    from midigen.errors import UsageError
+    from midigen.evaluate import Evaluation, sentence
+    from midigen.jsonl import RecordReader, RecordWriter
+    from midigen.modelfolder import load
+    from midigen.split import SPLITS as NAMES
+
+    if split is not None and split not in NAMES:
+        raise UsageError(f"--split {split!r} is not one of {', '.join(NAMES)}")
+    paths = run.inputs(files)
+    with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
+        chosen = pick(device)
+        evaluation = Evaluation(load(find(model), chosen), chosen, split, augmented)
+        writer = RecordWriter(out, flush=True)
+        for line in run.progress(evaluation.lines(RecordReader(paths, faulty), faulty)):
+            writer.write(line)
+        scored = writer.count
+        for line in evaluation.total_lines():
+            writer.write(line)
+            run.message(sentence(line))
+    what = [f"{scored} records scored"]
+    what += [f"{count} {reason} skipped" for reason, count in evaluation.skipped.items()]
+    run.finish(scored, ", ".join(what), faulty)
+
+
+main = Command(
+    tokeval,
+    examples=(
+        Example(
+            "the test pieces' losses a token and a note",
+            "tokeval -m pop.model --split test tokens.jsonl | tail -n 1",
+        ),
+        Example(
+            "the ten pieces that a model finds oddest",
+            "tokeval -m pop.model tokens.jsonl | jq -s 'sort_by(-.loss)[:10]'",
+        ),
+    ),
+    sections={"LINES": LINES, "SPLITS": SPLITS, "HOW PIECES ARE READ": HOW},
+    see_also=("toktrain", "tokfilter", "toksample", "midigen-record"),
+)

@@ -1,0 +1,117 @@
+"""Losses of a model over records: a piece at a time, and in total for each split.
+
+What a model was trained on says little about it, so that the splits are never added up.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from midigen.asked import condition_ids, of_record
+from midigen.corpus import tail_start
+from midigen.errors import DataError, MidigenError
+from midigen.jsonl import RecordReader
+from midigen.losses import Piece, Total, make_piece, score_pieces
+from midigen.modelfolder import Loaded
+from midigen.record import Record, check_ids, is_original
+from midigen.rejects import Rejects
+from midigen.split import Split, named_split
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """Scores records with `loaded`, and remembers the totals of each split.
+
+    only: the one split that is scored, None for all. augmented: also score copies of held-out
+    pieces. skipped: records that were not scored, by reason.
+    """
+
+    loaded: Loaded
+    device: str
+    only: str | None = None
+    augmented: bool = False
+    totals: dict[str, Total] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def lines(self, reader: RecordReader, rejects: Rejects) -> Iterator[dict[str, Any]]:
+        """Yield a line a record, in order.
+
+        Raises DataError for a record of another vocabulary; one whose ids cannot be is a reject.
+        """
+        waiting: deque[tuple[Record, Split, bool]] = deque()
+
+        def pieces() -> Iterator[Piece]:
+            for record in reader:
+                self._refuse_other(record, reader.where)
+                try:
+                    check_ids(record["ids"], len(self.loaded.vocab.base))
+                    split = self._split(record)
+                except MidigenError as error:
+                    rejects.add(reader.where, "record", str(error), id=record["id"])
+                    continue
+                if split is not None:
+                    piece, is_tail = self._piece(record, split)
+                    waiting.append((record, split, is_tail))
+                    yield piece
+
+        loaded = self.loaded
+        for nats in score_pieces(loaded.model, pieces(), loaded.window, self.device):
+            yield self._line(*waiting.popleft(), nats)
+
+    def _refuse_other(self, record: Record, where: str) -> None:
+        if record["tok"] != self.loaded.vocab.tok:
+            fact = f"tok {record['tok']}; the model reads {self.loaded.vocab.tok}"
+            raise DataError(where, fact)
+
+    def _split(self, record: Record) -> Split | None:
+        """Return the split of a record that is scored, else None."""
+        split = self.loaded.split_rule.split(record)
+        if self.only not in (None, split):
+            self._skip("of another split")
+        elif split != "train" and not self.augmented and not is_original(record):
+            self._skip("augmented")
+        else:
+            return split
+        return None
+
+    def _skip(self, reason: str) -> None:
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+    def _piece(self, record: Record, split: Split) -> tuple[Piece, bool]:
+        """Return what is scored: a whole piece, or the tail of the only one (and whether it is)."""
+        vocab, rule = self.loaded.vocab, self.loaded.split_rule
+        conditions = condition_ids(vocab, of_record(vocab, record))
+        ids = np.array(record["ids"], dtype=np.int64)
+        is_tail = rule.kind == "tail" and split != "train" and named_split(record) is None
+        if is_tail:
+            ids = ids[tail_start(len(ids), vocab.bar_starts(ids)) :]
+        return make_piece(vocab, ids, conditions, begins=not is_tail), is_tail
+
+    def _line(
+        self, record: Record, split: Split, is_tail: bool, nats: np.ndarray
+    ) -> dict[str, Any]:
+        # The notes and bars of a tail were not counted.
+        n: Mapping[str, int] = {} if is_tail else record["n"]
+        counted = nats, n.get("notes"), n.get("bars")
+        total = Total()
+        total.add(*counted)
+        self.totals.setdefault(split, Total()).add(*counted)
+        losses = total.to_json()
+        del losses["pieces"]
+        return {"id": record["id"], "src": record["src"], "split": split} | losses
+
+    def total_lines(self) -> Iterator[dict[str, Any]]:
+        """Yield a line of totals for each split, test first."""
+        for split in ("test", "val", "train"):
+            if split in self.totals:
+                yield {"total": split} | self.totals[split].to_json()
+
+
+def sentence(line: Mapping[str, Any]) -> str:
+    """Return a line of totals in words."""
+    units = {"loss": "a token", "loss_note": "a note", "loss_bar": "a bar"}
+    losses = [f"{line[key]:.4f} {unit}" for key, unit in units.items() if line[key] is not None]
+    return f"{line['total']}: {line['pieces']} pieces; nats: {', '.join(losses) or 'none'}"
