@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import compress, product
 from typing import NamedTuple
 
 import numpy as np
@@ -64,13 +64,15 @@ class Part:
     """One record in arrays: what can be done to it, and the doing.
 
     has_notes: whether there are any that a transposition moves.
-    Raises MidigenError where its vocabulary is not to be had, Reject (``record``) for ids that are
-    not of it.
+    Raises MidigenError where its vocabulary is not to be had or lacks what the plan moves, Reject
+    (``record``) for ids that are not of it.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, plan: Plan) -> None:
         self.record = record
         self._moves = _moves_of(record["tok"])
+        self._shifts = self._moves.shifts(plan.shift) if plan.shift else None
+        self._velocities = self._moves.velocities(plan.velocity) if plan.velocity else None
         size, unit = len(self._moves.vocab), self._moves.unit
         self._ids = np.array(array("I", record["ids"]), dtype=np.intp)  # (T,)
         if len(self._ids) and self._ids.max() >= size:
@@ -95,35 +97,37 @@ class Part:
             counts -= np.bincount(self._ids[self._fixed], minlength=size)
         return counts
 
-    def leaves(self, most: int) -> np.ndarray:
-        """Return (S,) bool: the transpositions at which a note would leave the vocabulary."""
-        moves = self._moves.shifts(most)
-        leaves = np.any(moves.leaves[:, self._used], axis=1)
+    def shifts(self) -> tuple[list[int], np.ndarray]:
+        """Return S transpositions and (S,) bool, at which of them all notes stay in range."""
+        if self._shifts is None:
+            return [0], np.array([True])
+        steps = np.array(self._shifts.steps)
+        leaves = np.any(self._shifts.leaves[:, self._used], axis=1)
         if self._moves.intervals.present and self.has_notes:
-            reached = self._moves.intervals.pitches(self._ids)
-            steps, pitch = np.array(moves.steps), self._moves.pitch
+            reached, pitch = self._moves.intervals.pitches(self._ids), self._moves.pitch
             leaves |= reached.min() + steps < pitch[pitch >= 0].min()
             leaves |= reached.max() + steps > pitch.max()
-        return leaves
+        return self._shifts.steps, ~leaves
 
-    def varies(self, most: int) -> np.ndarray:
-        """Return (S,) bool: the changes of velocity that change anything."""
-        return np.any(self._moves.velocities(most).changes[:, self._used], axis=1)
+    def velocities(self) -> tuple[list[int], np.ndarray]:
+        """Return S changes of velocity and (S,) bool, which of them change anything."""
+        if self._velocities is None:
+            return [0], np.array([True])
+        changes = np.any(self._velocities.changes[:, self._used], axis=1)
+        return self._velocities.steps, changes
 
-    def changed(self, plan: Plan, change: Change) -> Record:
+    def changed(self, change: Change) -> Record:
         """Return the copy; `id` stays, `aug` and the key tell."""
         ids, record = self._ids, self.record
         aug, meta = dict(record["aug"]), record["meta"]
-        if change.shift:
-            tables = self._moves.shifts(plan.shift)
-            ids = tables.ids[tables.steps.index(change.shift)].take(ids)
+        if self._shifts is not None:
+            ids = self._shifts.to(change.shift).take(ids)
             ids[self._fixed] = self._ids[self._fixed]
             aug["shift"] = change.shift
             if "key" in meta:
                 meta = _with_key(meta, change.shift)
-        if change.velocity:
-            tables = self._moves.velocities(plan.velocity)
-            ids = tables.ids[tables.steps.index(change.velocity)].take(ids)
+        if self._velocities is not None:
+            ids = self._velocities.to(change.velocity).take(ids)
             aug["velocity"] = change.velocity
         return record | {"ids": ids, "meta": meta, "aug": aug}
 
@@ -164,25 +168,17 @@ class Augmenter:
         for change in changes:
             for part in parts:
                 self.copies += 1
-                yield part.changed(self.plan, change)
+                yield part.changed(change)
 
     def _possible(self, parts: Sequence[Part]) -> list[Change]:
         """Return the changes that fit all parts and change at least one."""
-        shifts, steps = [0], [0]
-        if self.plan.shift:
-            leaves = np.any([part.leaves(self.plan.shift) for part in parts], axis=0)
-            moves = any(part.has_notes for part in parts)
-            shifts = _chosen(self.plan.shift, ~leaves & moves)
-        if self.plan.velocity:
-            varies = np.any([part.varies(self.plan.velocity) for part in parts], axis=0)
-            steps = _chosen(self.plan.velocity, varies)
-        return [Change(*both) for both in product(shifts, steps)]
-
-
-def _chosen(most: int, wanted: np.ndarray) -> list[int]:
-    """Return the steps from most down to most up (without 0) at which `wanted` is true."""
-    steps = (step for step in range(-most, most + 1) if step)
-    return [step for step, chosen in zip(steps, wanted.tolist(), strict=True) if chosen]
+        if self.plan.shift and not any(part.has_notes for part in parts):
+            return []
+        shifts, fit = zip(*(part.shifts() for part in parts), strict=True)
+        steps, vary = zip(*(part.velocities() for part in parts), strict=True)
+        fitting = compress(shifts[0], np.all(fit, axis=0).tolist())
+        varying = compress(steps[0], np.any(vary, axis=0).tolist())
+        return [Change(*both) for both in product(fitting, varying)]
 
 
 def augmented(
@@ -202,7 +198,7 @@ def augmented(
             yield reader.raw
             continue
         try:
-            part = Part(record)
+            part = Part(record, augmenter.plan)
         except Reject as reject:
             rejects.add(reader.where, reject.reason, reject.detail, id=record["id"])
             continue

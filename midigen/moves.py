@@ -45,6 +45,11 @@ class Tables(NamedTuple):
         ids = np.where(moved < 0, np.arange(size), moved)
         return cls(steps, ids, moved < 0, ids != np.arange(size))
 
+    def to(self, step: int) -> np.ndarray:
+        """Return (V,): what each id becomes by one of the moves."""
+        ids: np.ndarray = self.ids[self.steps.index(step)]
+        return ids
+
 
 class Moves:
     """Tables of one vocabulary of V ids.
@@ -55,6 +60,7 @@ class Moves:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.vocab, self.unit = tokenizer.vocab, tokenizer.unit
+        self._spec = tokenizer.spec
         self._words = tuple(map(word, self.vocab.types))
         self.intervals = Intervals(self.vocab)
         self.shifts = cache(self._shifts)
@@ -72,7 +78,7 @@ class Moves:
         Raises MidigenError for a vocabulary without pitches.
         """
         if (self.pitch < 0).all():
-            raise MidigenError("its vocabulary has no pitches that --shift could move")
+            raise MidigenError(f"{self._spec} has no pitches that --shift could move")
         return Tables.of(self._shifted, most, len(self.vocab))
 
     def _velocities(self, most: int) -> "Tables":
@@ -81,7 +87,7 @@ class Moves:
         Raises MidigenError for a vocabulary without velocities.
         """
         if not self._scale:
-            raise MidigenError("its vocabulary has no velocities that --velocity could move")
+            raise MidigenError(f"{self._spec} has no velocities that --velocity could move")
         return Tables.of(self._louder, most, len(self.vocab))
 
     def _shifted(self, id: int, semitones: int) -> int:

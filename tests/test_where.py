@@ -2,12 +2,14 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midigen.errors import UsageError
 from midigen.where import Where
 from midigen.where_values import COMPARE, FUNCTIONS
+
+STEADY = settings(deadline=None, derandomize=True)
 
 RECORD: dict[str, Any] = {
     "id": "00ff",
@@ -157,6 +159,7 @@ CALLS = [f"{name}(" for name in FUNCTIONS]
 PIECES = st.sampled_from([*SIGNS, *WORDS, *CALLS, "0", "1", "2.5", "1e300"])
 
 
+@STEADY
 @given(st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=14).map(" ".join)))
 def test_any_text_is_a_condition_or_a_told_fault(text: str) -> None:
     try:
@@ -179,6 +182,7 @@ def sums(depth: int) -> st.SearchStrategy[str]:
     return st.one_of(leaf, pair, inner.map("({})".format), inner.map("- {}".format))
 
 
+@STEADY
 @given(sums(3))
 def test_arithmetic_is_that_of_python(text: str) -> None:
     try:
@@ -191,6 +195,7 @@ def test_arithmetic_is_that_of_python(text: str) -> None:
         assert Where(f"abs(({text}) - x) <= 0").test({"x": expected})
 
 
+@STEADY
 @given(st.text(max_size=20))
 def test_any_text_can_be_compared_with(text: str) -> None:
     quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
