@@ -46,10 +46,10 @@ man: $(INSTALLED) ## write the manual pages from the commands
 man-check: $(INSTALLED) ## check that the manual pages are those that the commands give
 	$(BIN)/python manpages/generate.py --check
 
-check-oracle: $(INSTALLED) ## compare with MidiTok on every file of SHARED=FOLDER
-	$(BIN)/python tests/oracle/check_remi.py $(SHARED)
-	$(BIN)/python tests/oracle/check_grammar.py $(SHARED)
-	$(BIN)/python tests/oracle/check_twins.py $(SHARED)
+check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok on every file of SHARED=FOLDER
+	$(BIN)/python tests/oracle/check_remi.py -j 2 $(SHARED)/corpus
+	$(BIN)/python tests/oracle/check_grammar.py
+	$(BIN)/python tests/oracle/check_twins.py $(SHARED)/corpus
 
 bench: $(INSTALLED) $(VENV)/.tools ## measure, and print a table
 	set -o pipefail; for bench in tests/bench/bench_*.py; do \

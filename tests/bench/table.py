@@ -1,0 +1,31 @@
+"""Reads measurements as JSON Lines on stdin and prints each as a table, as soon as it is there."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the names (``encode.ratio``) and values of a nested object."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def text(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        result = json.loads(line)
+        print(result.pop("bench"))
+        for name, value in flat(result):
+            print(f"  {name:<36} {text(value):>16}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Every example of the manual pages and of the README's pipelines runs as it is written.
+
+Each runs in a folder that has what it names. Training is cut short: a `toktrain` that is found
+before the real one adds a limit of two steps.
+"""
+
+import importlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, COMMANDS, Runner
+
+EXAMPLES = [
+    pytest.param(example.line, id=f"{name}-{number}")
+    for name in COMMANDS
+    for number, example in enumerate(importlib.import_module(f"midigen.cli.{name}").main.examples)
+]
+SHORT_TRAINING = """\
+#!/bin/sh
+exec {program} "$@" --steps 2 --preset tiny --device cpu
+"""
+# Programs of other packages: where one is missing, what needs it is not run.
+OTHERS = ("jq", "zstdcat", "parallel")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, bin_dir: Path, tunes: Path) -> Path:
+    """A folder with music, records, labels and a model that the examples may name."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for name in ("tunes", "songs/folk", "music", "lmd/a/b"):
+        shutil.copytree(tunes, folder / name)
+    shutil.copy(tunes / "sakura.mid", folder / "song.mid")
+    genres = ("folk", "jazz", "pop")
+    rows = [
+        f"{path.name},{genres[i % 3]},someone,{path.stem},{1800 + i}"
+        for i, path in enumerate(sorted(tunes.glob("*.mid")))
+    ]
+    table = "\n".join(["file,genre,artist,title,year", *rows]) + "\n"
+    (folder / "labels.csv").write_text(table)
+    run = Runner(folder, bin_dir)
+    run.shell("midi2tok tunes | toklabel --from csv:labels.csv > tokens.jsonl")
+    run.shell(
+        "toktrain --steps 2 --preset tiny --device cpu --condition genre,artist,era"
+        " -o prepared.model < tokens.jsonl"
+    )
+    return folder
+
+
+@pytest.fixture
+def place(run: Runner, prepared: Path) -> Runner:
+    """A runner in a copy of the prepared folder, with the short `toktrain`."""
+    shutil.copytree(prepared, run.folder, dirs_exist_ok=True)
+    short = run.folder / ".bin" / "toktrain"
+    short.parent.mkdir()
+    short.write_text(SHORT_TRAINING.format(program=run.bin_dir / "toktrain"))
+    short.chmod(0o755)
+    run.env["PATH"] = f"{short.parent}:{run.env['PATH']}"
+    return run
+
+
+def skip_without(line: str) -> None:
+    missing = [name for name in OTHERS if f"{name} " in line and not shutil.which(name)]
+    if missing:
+        pytest.skip(f"{missing[0]} is not installed here")
+
+
+def put_models(folder: Path, line: str) -> None:
+    """Give the names of models that a line reads to copies of the prepared one."""
+    for name in re.findall(r"-m (\S+)", line):
+        if not (folder / name).exists():
+            shutil.copytree(folder / "prepared.model", folder / name)
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_example_of_a_manual_page_runs(place: Runner, line: str) -> None:
+    skip_without(line)
+    put_models(place.folder, line)
+    before = {path.relative_to(place.folder) for path in place.folder.rglob("*")}
+    done = place.shell(line)
+    after = {path.relative_to(place.folder) for path in place.folder.rglob("*")}
+    assert done.out or after - before, "it neither printed nor wrote anything"
+    assert not [path for path in after if ".part-" in path.name]
+
+
+def blocks(text: str) -> list[str]:
+    """Return the indented blocks of a text: shell lines, as they are."""
+    found = re.findall(r"(?:^ {4}\S.*\n(?:^ {4}.*\n)*)", text, flags=re.MULTILINE)
+    return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in found]
+
+
+def run_all(place: Runner, texts: list[str]) -> None:
+    for text in texts:
+        if any(f"{name} " in text and not shutil.which(name) for name in OTHERS):
+            continue
+        if "toktrain" not in text:
+            put_models(place.folder, text)
+        place.shell(text)
+
+
+def test_pipelines_of_the_readme_run(place: Runner) -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    texts = blocks(readme.partition("\n## Pipelines\n")[2].partition("\n### ")[0])
+    assert len(texts) >= 6
+    run_all(place, texts)
+
+
+def test_pipelines_of_the_overview_run(place: Runner) -> None:
+    page = (CHECKOUT / "manpages" / "midigen.7.md").read_text(encoding="utf-8")
+    texts = blocks(page)
+    assert len(texts) >= 5
+    run_all(place, texts)
