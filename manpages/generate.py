@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from roff import bold, escape, inline, render
+from roff import bold, escape, inline, render, tidy
 
 import midigen
 import midigen.cli
@@ -78,7 +78,7 @@ def command_page(command: Command) -> str:
     if command.is_filter:
         page.append(render(FILTER))
     page.append(f".SH SEE ALSO\n{see_also(command)}\n")
-    return "".join(page)
+    return tidy("".join(page))
 
 
 def synopsis(name: str, click: Any) -> str:
@@ -157,7 +157,7 @@ def text_page(source: Path) -> str:
     group = {"5": "File Formats", "7": "Miscellaneous Information"}[section]
     summary = first.partition(": ")[2]
     head = title(name, int(section), group) + f".SH NAME\n{escape(name)} \\- {inline(summary)}\n"
-    return head + render("\n".join(lines))
+    return tidy(head + render("\n".join(lines)))
 
 
 def pages() -> dict[str, str]:

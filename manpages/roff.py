@@ -39,9 +39,12 @@ def inline(text: str) -> str:
 def render(text: str) -> str:
     """Return the blocks of a text as man macros."""
     blocks = re.split(r"\n(?:[ \t]*\n)+", text.strip("\n"))
-    macros = "".join(_block(block) for block in blocks if block.strip())
-    # A heading starts a paragraph by itself.
-    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", macros, flags=re.MULTILINE)
+    return "".join(_block(block) for block in blocks if block.strip())
+
+
+def tidy(page: str) -> str:
+    """Return a page without the paragraph macros behind headings, which start one themselves."""
+    return re.sub(r"^(\.S[HS] .*\n)\.PP\n", r"\1", page, flags=re.MULTILINE)
 
 
 def _block(block: str) -> str:
