@@ -252,6 +252,7 @@ class Command:
 
     def __call__(self, args: Sequence[str] | None = None) -> NoReturn:
         args = list(sys.argv[1:] if args is None else args)
+        _open_closed_streams()
         if self.is_filter and hasattr(signal, "SIGPIPE"):
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         sys.exit(self._run(args))
@@ -328,6 +329,16 @@ def describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return "out of memory", 1
     return f"internal error: {type(error).__name__}: {error} (--traceback shows where)", 1
+
+
+def _open_closed_streams() -> None:
+    """Put the null device in the place of a stream that the caller closed (``2>&-``).
+
+    Python leaves None there, and the next file that is opened would become the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def _drop_unwritten() -> None:
