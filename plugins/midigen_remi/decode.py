@@ -26,10 +26,10 @@ is what happens with each:
 An equal position is none: MidiTok writes the same one twice where a file's own grid is finer than
 the vocabulary's.
 
-Types that the arrays do not read (chords, pedals, pitch bends, controls, keys, intervals) go through
-MidiTok, once the grammar has been satisfied: a bar, a signature or a position that is missing is put
-in, an event that is not whole is dropped as an `incomplete event`, and any other id that does not
-fit as `misplaced` with its type.
+Types that the arrays do not read (chords, pedals, pitch bends, controls, keys, intervals) go
+through MidiTok, once the grammar has been satisfied: a bar, a signature or a position that is
+missing is put in, an event that is not whole is dropped as an `incomplete event`, and any other id
+that does not fit as `misplaced` with its type.
 """
 
 from collections import Counter
