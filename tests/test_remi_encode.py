@@ -1,97 +1,25 @@
-"""`remi`: parameters, vocabulary and ids, with MidiTok as the oracle."""
+"""`remi`: ids, with MidiTok as the oracle."""
 
 import subprocess
 import sys
-import warnings
-from functools import cache
 from pathlib import Path
 
-import midigen_remi.config
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from midigen_remi import Remi
-from midigen_remi.config import CODECS, read_config
 from midigen_remi.encode import is_covered
-from oracle.check_remi import CONFIGS, compare_all, compare_scores, midi_files, tokenizers
+from midigen_remi.encode_events import Heads, order_events
+from midigen_remi.encode_read import Notes, Voice
+from oracle.check_remi import CONFIGS, compare_all, compare_scores, midi_files
+from remi_configs import COVERED, LEFT_TO_MIDITOK, pair
 from symusic import Note, Score, Tempo, TimeSignature, Track
 
-from midigen.errors import MidigenError, Reject
-from midigen.protocols import BatchTokenizer
-from midigen.spec import parse_params, parse_spec
+from midigen.errors import Reject
+from midigen.spec import parse_params
 
 CORPUS = Path(__file__).parent.parent.parent / "shared" / "corpus"
-
-# What the array code encodes itself ...
-COVERED = [
-    "",
-    "ts=miditok,tempos=0,programs=0",
-    "res=12",
-    "res=7",
-    "res=2x4+2x3",
-    "res=4x12+8x8",
-    "velocities=16",
-    "velocities=0",
-    "velocities=1",
-    "tempos=2",
-    "tempos=1000,temporange=5-1000",
-    "tempos=100,logtempos=1,temporange=30-300",
-    "mergetempos=1",
-    "mergetempos=1,tempos=3,temporange=100-140",
-    "rests=1",
-    "rests=2x2,res=4x4+4x2",
-    "rests=1,stream=tracks",
-    "rests=1,ts=0",
-    "rests=1,changes=1,tempos=0",
-    "pitch=48-72",
-    "drums=0",
-    "drums=0,pitch=30-50",
-    "drumpitch=35-40",
-    "changes=1",
-    "changes=1,stream=tracks",
-    "stream=tracks",
-    "programs=0",
-    "only=0-3+drums",
-    "only=5,rests=1",
-    "ts=0",
-    "ts=0,tempos=0",
-    "ts=4/4+3/4",
-    "ts=2/2+4/4+1/1+3/32",
-    "dedupe=1",
-    "dedupe=1,rests=1",
-    "dedupe=1,stream=tracks,velocities=0",
-    "durations=none",
-    "durations=none,velocities=0",
-]
-# ... and what it leaves to MidiTok.
-LEFT_TO_MIDITOK = [
-    "chords=1",
-    "chords=1,chordroot=1,chordunknown=1",
-    "pedals=1",
-    "pedals=duration,stream=tracks",
-    "programs=0,pedals=1",
-    "bends=32",
-    "keys=1",
-    "controls=all",
-    "controls=1+7+64-65,controlbins=16",
-    "intervals=16",
-    "intervals=5,intervaldist=2,programs=0",
-    "durations=0-7+drums",
-    "dedupe=1,durations=none",
-]
-
-
-@cache
-def pair(params: str):
-    """Return our tokenizer of these parameters and the REMI that MidiTok makes of them."""
-    from miditok import REMI, TokenizerConfig
-
-    ours = Remi(**parse_params(params))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        theirs = REMI(TokenizerConfig(**ours.config.miditok_arguments()))
-    return ours, theirs
 
 
 def differences(params: str, scores: list[Score]) -> list[str]:
@@ -161,91 +89,6 @@ def scores(draw: st.DrawFn) -> Score:
 
 
 SIMPLE = score_of((0, False, [(0, 480, 60, 64), (480, 480, 62, 64)]))
-
-
-def test_remi_is_a_batch_tokenizer():
-    assert isinstance(Remi(), BatchTokenizer)
-    assert (Remi().spec, len(Remi().vocab), Remi().medium, Remi().unit) == ("remi", 565, "score", 1)
-    assert Remi().vocab.tokens[:4] == ("PAD_None", "BOS_None", "EOS_None", "MASK_None")
-
-
-@pytest.mark.parametrize("params", COVERED + LEFT_TO_MIDITOK)
-def test_vocabulary_is_that_of_miditok(params: str):
-    ours, theirs = pair(params)
-    assert ours.vocab.index == theirs.vocab
-    assert list(ours.vocab.tokens) == list(theirs.vocab)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_parameters_mean_what_the_oracle_writes_out(name: str):
-    ours, theirs = tokenizers(name)
-    assert list(ours.vocab.tokens) == list(theirs.vocab)
-
-
-@pytest.mark.parametrize("params", COVERED + LEFT_TO_MIDITOK)
-def test_spec_gives_the_same_configuration_again(params: str):
-    config = read_config(parse_params(params))
-    assert read_config(parse_params(parse_spec(config.spec()).arg)) == config
-
-
-@pytest.mark.parametrize(
-    ("params", "spec"),
-    [
-        ("velocities=32,res=4x8+8x4,ts=default", "remi"),
-        ("velocities=16,chords=1", "remi:chords=1,velocities=16"),
-        ("res=12", "remi:res=12x12"),
-        ("rests=1x8+1x4+10x2", "remi:rests=1"),
-        ("ts=3/8+12/8+6/8+5/4+6/4+3/4+2/4+1/4+4/4", "remi:ts=miditok"),
-        ("ts=3/8+4/4+6/8", "remi:ts=3/8+6/8+4/4"),
-        ("programs=0,changes=1,only=3,stream=tracks", "remi:programs=0"),
-        ("tempos=0,logtempos=1,temporange=30-90", "remi:tempos=0"),
-        ("drums=0,drumpitch=30-40", "remi:drums=0"),
-        ("only=drums+5+3-4+0", "remi:only=0+3-5+drums"),
-        ("chordroot=1", "remi"),
-        ("intervaldist=1.0,intervals=3", "remi:intervals=3"),
-    ],
-)
-def test_equal_configurations_have_equal_specs(params: str, spec: str):
-    assert Remi(**parse_params(params)).spec == spec
-
-
-@pytest.mark.parametrize(
-    ("params", "fact"),
-    [
-        ({"velocity": "16"}, "remi has no parameter 'velocity'; known: res, velocities"),
-        ({"velocities": "128"}, "remi: velocities=128 is not a number in 0..127"),
-        ({"pitch": "72-48"}, "remi: pitch=72-48 is not a range"),
-        ({"pitch": "0-128"}, "remi: pitch=0-128 is not a range"),
-        ({"res": "8x"}, "remi: res=8x is not spans"),
-        ({"ts": "3/4"}, "4/4 among them"),
-        ({"ts": "4/4+3/5"}, "remi: ts=4/4+3/5 is not"),
-        ({"ts": "4/4+4/4"}, "distinct"),
-        ({"stream": "two"}, "remi: stream=two is not one of one, tracks"),
-        ({"programs": "yes"}, "remi: programs=yes is not 0 or 1"),
-        ({"only": "128"}, "remi: only=128 is not"),
-        ({"only": "7-3"}, "remi: only=7-3 is not"),
-        ({"intervaldist": "1e3"}, "remi: intervaldist=1e3 is not a number"),
-        ({"tempos": "1"}, "tempos=1 is no scale"),
-        ({"rests": "1", "durations": "none"}, "rests need durations"),
-        ({"rests": "1", "res": "4"}, "rests are finer than res"),
-        ({"chords": "1", "chordunknown": "1"}, "chordunknown needs chordroot=1"),
-        ({"controls": "64", "pedals": "1"}, "controls has 64"),
-    ],
-)
-def test_bad_parameters_are_refused_with_the_remedy(params: dict[str, str], fact: str):
-    with pytest.raises(MidigenError) as error:
-        Remi(**params)
-    assert fact in str(error.value)
-
-
-def test_every_parameter_is_in_the_table():
-
-    rows = [
-        line.split("|") for line in midigen_remi.config.__doc__.splitlines() if line[:2] == "| "
-    ]
-    table = {row[1].strip(" `"): row[2].strip(" `") for row in rows[1:]}
-    assert list(table) == list(CODECS)
-    assert read_config(table) == read_config({})
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -347,9 +190,22 @@ def test_a_score_that_lasts_for_days_is_rejected(score: Score):
     assert first.parts[0].tolist() == Remi().encode(SIMPLE).parts[0].tolist()
 
 
-def test_very_long_notes_do_not_overflow_the_sort():
-    notes = [(0, 2**30, 60, 64), (0, 2**29, 60, 64), (2**22, 2**30, 61, 1)]
-    assert differences("", [score_of((0, False, notes), (0, False, notes), tpq=960)]) == []
+def test_very_long_notes_are_sorted_without_packed_keys():
+    notes = [(0, 2**30, 60, 64), (0, 2**29, 60, 64), (2**22, 2**30, 61, 1), (2**22, 5, 61, 1)]
+    assert differences("", [score_of((0, False, notes), (0, False, notes), tpq=32)]) == []
+
+
+def test_events_are_in_the_same_order_with_and_without_packed_keys():
+    rng = np.random.default_rng(0)
+    time = rng.integers(0, 2**40, 50)[rng.integers(0, 50, 300)]
+    none = np.zeros(0, np.int64)
+    notes = Notes(time, time, none, none, [Voice(0, 0, 200, False), Voice(1, 0, 100, False)])
+    heads = Heads(np.array([0, 1]), np.array([0, 0]), 0, none, none, none, none, none, none)
+    packed, plain = (order_events(notes, [0, 1], heads, count) for count in (2, 2**20))
+    assert packed.source.tolist() == plain.source.tolist() != sorted(packed.source)
+    assert packed.time.tolist() == plain.time.tolist()
+    assert packed.onset.tolist() == plain.onset.tolist()
+    assert packed.first.tolist() == plain.first[:2].tolist() == [0, 201]
 
 
 def test_lost_time_signatures_are_named():

@@ -137,7 +137,6 @@ class RemiConfig:
             if not used:
                 object.__setattr__(self, key, _DEFAULTS[key])
         faults = {
-            "res: its first span is shorter than a position": self.res == ((1, 1),),
             "tempos=1 is no scale; use 0 or at least 2": self.tempos == 1,
             "rests need durations of all programs": self.rests
             and not set(self.kept) <= set(self.durations),

@@ -24,7 +24,7 @@ Encode = Callable[[Sequence[Any]], list[Any]]
 def ours() -> Encode:
     from midigen_remi import Remi
 
-    tokenizer = Remi()
+    tokenizer: Any = Remi()
     return lambda scores: [result.parts[0] for result in tokenizer.encode_many(scores)]
 
 
@@ -42,7 +42,7 @@ def run(paths: Sequence[Path], encode: Encode, seconds: dict[str, float]) -> tup
     from symusic import Score
 
     times = [time.process_time()]
-    scores = [Score(path) for path in paths]
+    scores: list[Any] = [Score(path) for path in paths]
     times.append(time.process_time())
     ids = encode(scores)
     times.append(time.process_time())
