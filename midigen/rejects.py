@@ -10,7 +10,7 @@ from midigen.errors import DataError
 class Rejects:
     """Counts rejects by reason and writes each as a JSON line where a file is given.
 
-    strict: the first reject raises DataError instead.
+    strict: the first reject, once it is listed, raises DataError.
     """
 
     def __init__(self, file: BinaryIO | None = None, *, strict: bool = False) -> None:
@@ -21,14 +21,14 @@ class Rejects:
     def add(self, where: str, reason: str, detail: str = "", **more: object) -> None:
         """Record one reject: `where` is ``file:line`` or a path, `reason` a short word."""
         self.counts[reason] += 1
-        if self._strict:
-            raise DataError(where, f"{reason}: {detail}" if detail else reason)
         if self._file is not None:
             import orjson
 
             line = {"src": where, "reason": reason, "detail": detail} | more
             # One write a line, unbuffered by the caller: a log is append-only and in whole lines.
             self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        if self._strict:
+            raise DataError(where, f"{reason}: {detail}" if detail else reason)
 
     @property
     def total(self) -> int:
