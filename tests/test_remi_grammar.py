@@ -1,4 +1,4 @@
-"""`remi`'s grammar: takes what is encoded, gives what decodes without a repair, and nothing else."""
+"""`remi`'s grammar: takes what is encoded, and exactly what decodes without a repair."""
 
 from collections import deque
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_encoded_tunes_are_accepted(spec: str, tunes: Path) -> None:
 
 @pytest.mark.parametrize("spec", ALL)
 def test_encoded_corpus_files_are_accepted(spec: str, shared: Path) -> None:
-    paths = sorted(shared.glob("corpus/**/*.mid"))[3 :: 100 if spec in ARRAYS else 600]
+    paths = sorted(shared.glob("corpus/**/*.mid"))[3 :: 300 if spec in ARRAYS else 900]
     for path in paths:
         try:
             parts = remi(spec).encode(Score(path)).parts
@@ -126,10 +126,8 @@ def test_ids_of_one_class_are_alike(spec: str) -> None:
         for c in np.unique(classes):
             ids = np.flatnonzero(classes == c)
             assert len(set(mask[ids].tolist())) == 1
-            if mask[ids[0]]:
-                assert (
-                    len({grammar(spec).step(state, int(i)) for i in ids[:: len(ids) // 4 + 1]}) == 1
-                )
+            some = ids[:: len(ids) // 4 + 1] if mask[ids[0]] else []
+            assert len({grammar(spec).step(state, int(i)) for i in some}) <= 1
 
 
 def behind(words: str, spec: str = "") -> set[str]:
@@ -171,10 +169,9 @@ def test_positions_behind_a_rest_come_after_the_last_note_and_the_rest() -> None
     held = "Bar_None TimeSig_4/4 Position_0 Program_0 Pitch_60 Velocity_63 Duration_2.0.8"
     rested = f"{held} Rest_1.0.4"
     assert behind(rested, "rests=1") == {"Bar", "Rest"} | positions(24, 32)
-    # Two beats more end this bar: the next one has begun without a Bar token, and may change metre.
-    assert behind(f"{rested} Rest_1.0.4", "rests=1") == {"Bar", "Rest", "TimeSig"} | positions(
-        0, 32
-    )
+    # A beat more ends this bar: the next one has begun without a Bar token, and may change metre.
+    ended = behind(f"{rested} Rest_1.0.4", "rests=1")
+    assert ended == {"Bar", "Rest", "TimeSig"} | positions(0, 32)
 
 
 def test_programs_that_change_hold_for_what_follows() -> None:
@@ -197,7 +194,14 @@ def test_intervals_stay_in_the_range_of_pitches() -> None:
     spec = "intervals=16,programs=0"
     vocab = remi(spec).vocab
     state = grammar(spec).start()
-    for word in f"Bar_None TimeSig_4/4 Position_0 Pitch_105 {NOTE[-23:]}".split():
+    for word in [
+        "Bar_None",
+        "TimeSig_4/4",
+        "Position_0",
+        "Pitch_105",
+        "Velocity_63",
+        "Duration_1.0.8",
+    ]:
         state = grammar(spec).step(state, vocab.index[word])
     mask = grammar(spec).mask(state)
     assert mask[vocab.index["PitchIntervalTime_4"]]
