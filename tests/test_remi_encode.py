@@ -183,11 +183,13 @@ def test_a_score_without_a_note_in_the_vocabulary_is_rejected(score: Score, para
         score_of((0, False, [(0, 1, 60, 64), (2**28, 1, 60, 64)]), tpq=1),
     ],
 )
-def test_a_score_that_lasts_for_days_is_rejected(score: Score):
-    first, second, _ = Remi().encode_many([SIMPLE, score, SIMPLE])
+@pytest.mark.parametrize("params", ["", "keys=1"])
+def test_a_score_that_lasts_for_days_is_rejected(score: Score, params: str):
+    tokenizer = Remi(**parse_params(params))
+    first, second, _ = tokenizer.encode_many([SIMPLE, score, SIMPLE])
     assert isinstance(second, Reject)
     assert second.reason == "too_long"
-    assert first.parts[0].tolist() == Remi().encode(SIMPLE).parts[0].tolist()
+    assert first.parts[0].tolist() == tokenizer.encode(SIMPLE).parts[0].tolist()
 
 
 def test_very_long_notes_are_sorted_without_packed_keys():
@@ -256,6 +258,9 @@ def test_the_array_code_imports_neither_torch_nor_miditok():
         "score.tracks.append(Track())\n"
         "score.tracks[0].notes.append(Note(0, 480, 60, 64))\n"
         "assert len(Remi(rests='1').encode(score).parts[0]) == 8\n"
+        "broken = score.copy()\n"
+        "broken.tracks[0].notes.append(Note(2**30, 480, 60, 64))\n"
+        "assert Remi().encode_many([score, broken])[1].reason == 'too_long'\n"
         "print(sorted({'torch', 'miditok'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -79,8 +79,8 @@ class Encoder:
     def _encode_apart(self, scores: Sequence[Any], unfit: Unfit) -> list[Result]:
         """Encode a batch in which some pieces are not for the array code."""
         results: dict[int, Result] = dict(unfit.rejects)
-        odd = sorted(unfit.odd - results.keys())
-        results |= zip(odd, self._engine.encode_many([scores[n] for n in odd]), strict=True)
+        for odd in unfit.odd - results.keys():
+            (results[odd],) = self._engine.encode_many([scores[odd]])
         fit = [n for n in range(len(scores)) if n not in results]
         results |= zip(fit, self._encode_batch([scores[n] for n in fit]), strict=True)
         return [results[n] for n in range(len(scores))]

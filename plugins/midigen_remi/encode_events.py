@@ -155,7 +155,7 @@ def place_events(events: Events, heads: Heads) -> Places:
     if heads.start.any():
         time = time - np.repeat(heads.start, lengths)
     ticks = np.repeat(heads.ticks, lengths)
-    # Exact, as both are far below 2**26, and twice as fast as the division of integers.
+    # Exact for ticks below 2**52, and twice as fast as the division of integers.
     bar = (time / ticks).astype(np.int64)
     position = time - np.multiply(bar, ticks, out=ticks)
     shift: np.ndarray | int = 0

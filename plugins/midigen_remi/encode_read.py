@@ -39,6 +39,11 @@ class Piece(NamedTuple):
     scale: float
 
 
+def too_long() -> Reject:
+    """Return what becomes of a piece that lasts longer than MAX_QUARTERS."""
+    return Reject("too_long", f"more than {MAX_QUARTERS} quarters")
+
+
 @dataclass(slots=True)
 class Unfit:
     """Pieces, by number, that the array code must leave alone.
@@ -52,7 +57,7 @@ class Unfit:
 
     def reject_late(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            self.rejects[number] = Reject("too_long", f"more than {MAX_QUARTERS} quarters")
+            self.rejects[number] = too_long()
 
 
 @dataclass(slots=True)

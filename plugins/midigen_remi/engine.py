@@ -8,6 +8,7 @@ import numpy as np
 from midigen.errors import Reject
 from midigen.protocols import Encoded
 from midigen_remi.config import RemiConfig
+from midigen_remi.encode_read import MAX_QUARTERS, too_long
 from midigen_remi.values import DRUMS
 
 
@@ -26,6 +27,8 @@ class Engine:
         return [self._encode(score) for score in scores]
 
     def _encode(self, score: Any) -> Encoded | Reject:
+        if score.end() > MAX_QUARTERS * score.ticks_per_quarter:
+            return too_long()
         try:
             # A copy, as MidiTok moves the time signatures of a score that needs no resampling.
             prepared = self.tokenizer.preprocess_score(score.copy())

@@ -30,20 +30,22 @@ def _number(text: str, low: int, high: int) -> int:
 
 
 def switch() -> Codec:
+    """On or off."""
     return Codec(lambda text: bool(_number(text, 0, 1)), lambda on: str(int(on)), "0 or 1")
 
 
 def count(low: int, high: int) -> Codec:
+    """A whole number."""
     return Codec(lambda text: _number(text, low, high), str, f"a number in {low}..{high}")
 
 
-def between(low: int, high: int, least: int = 1) -> Codec:
-    """A range ``a-b`` with `low` <= a, b <= `high` and b - a >= `least`."""
+def between(low: int, high: int) -> Codec:
+    """A range ``a-b`` with `low` <= a < b <= `high`."""
 
     def read(text: str) -> tuple[int, int]:
         first, _, last = text.partition("-")
         a, b = _number(first, low, high), _number(last, low, high)
-        if b - a < least:
+        if a >= b:
             raise ValueError(text)
         return a, b
 
@@ -52,6 +54,8 @@ def between(low: int, high: int, least: int = 1) -> Codec:
 
 
 def choice(*names: str) -> Codec:
+    """One of a few words."""
+
     def read(text: str) -> str:
         if text not in names:
             raise ValueError(text)
@@ -61,6 +65,8 @@ def choice(*names: str) -> Codec:
 
 
 def decimal(low: float, high: float) -> Codec:
+    """A number with at most three decimals."""
+
     def read(text: str) -> float:
         if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) or not low <= float(text) <= high:
             raise ValueError(text)
@@ -98,6 +104,7 @@ def rests(default: Spans) -> Codec:
 
 
 def write_spans(value: Iterable[tuple[int, int]]) -> str:
+    """Write spans as the codec of `spans` reads them."""
     return "+".join(f"{beats}x{resolution}" for beats, resolution in value)
 
 
