@@ -44,24 +44,25 @@ def pieces(records: Iterable[tuple[str, Record]]) -> Iterator[Piece]:
     records: (where it stood, record). Copies of a piece (other `tok` or `aug`, or the same part
     again) are pieces of their own, also where `tokaug` has put a copy behind every part.
     """
-    open_pieces: list[Piece] = []
+    waiting: list[Piece] = []
     for where, record in records:
-        if open_pieces and open_pieces[0].id != id_of(record):
-            yield from open_pieces
-            open_pieces = []
-        for piece in open_pieces:
+        if "part" not in record or (waiting and waiting[0].id != id_of(record)):
+            yield from waiting
+            waiting = []
+        if "part" not in record:
+            yield Piece(where, [record])
+            continue
+        for piece in waiting:
             if _continues(piece.records[-1], record):
                 piece.records.append(record)
                 break
         else:
-            open_pieces.append(Piece(where, [record]))
-    yield from open_pieces
+            waiting.append(Piece(where, [record]))
+    yield from waiting
 
 
 def _continues(last: Record, record: Record) -> bool:
     """Return whether `record` is a later part of the piece whose last part so far is `last`."""
-    if "part" not in last or "part" not in record:
-        return False
     (before, count), (here, same_count) = last["part"], record["part"]
     same = all(last[key] == record[key] for key in ("tok", "aug"))
     return bool(same and count == same_count and before < here)

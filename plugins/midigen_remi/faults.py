@@ -90,7 +90,7 @@ class Faults:
         if not len(ids):
             return Counter()
         phases = self._after[kinds, known - UNKNOWN]
-        if kinds[0] == Type.Program:
+        if kinds[0] == Type.Program and self.config.changes and not self.config.one_stream:
             phases[0] = Phase.Head
         # A velocity that no pitch stands before leaves nothing open.
         phases[1:][(kinds[1:] == Type.Velocity) & (phases[:-1] != Phase.Pitch)] = Phase.End
