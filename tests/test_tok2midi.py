@@ -159,7 +159,8 @@ def test_an_unknown_tokenizer_lists_what_there_is(run: Runner) -> None:
 
 
 def test_a_record_never_imports_code(run: Runner) -> None:
-    done = run("tok2midi", stdin=lines(record() | {"tok": "os.path:join#00000000"}), code=1)
+    named = lines(record() | {"tok": "os.path:join#00000000"})
+    done = run("tok2midi", "--strict", stdin=named, code=1)
     assert "names a Python object" in done.err
 
 
