@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from midigen.errors import MidigenError, Reject
 from midigen.ingest import parse
-from midigen.jsonl import dumps
 from midigen.measure import Measure, measure_many
 from midigen.protocols import Encoded, Tokenizer
 from midigen.record import Record, complete, short_hash
@@ -20,6 +21,7 @@ A_NOTE = bytes.fromhex(
     "4d54726b 0000000c 00 90 3c 40 60 80 3c 00 00 ff 2f 00"  # MTrk: C4 on, off, end of track
 )
 """The shortest useful MIDI file."""
+_LINE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 @dataclass(slots=True)
@@ -120,13 +122,13 @@ class FileEncoder:
                 lines.rejects.append(reject)
                 continue
             records = self._records(file)
-            data += map(dumps, records)
+            data += [orjson.dumps(record, option=_LINE) for record in records]
             lines.files += 1
             lines.records += len(records)
             lines.notes += sum(record["n"]["notes"] for record in records)
             lines.tokens += sum(len(record["ids"]) for record in records)
             lines.lossy.update(set(file.lossy))
-        lines.data = b"\n".join([*data, b""])
+        lines.data = b"".join(data)
         return lines
 
     def _records(self, file: _File) -> list[Record]:

@@ -295,3 +295,16 @@ def test_dead_worker_does_not_end_a_filter_by_sigpipe(tmp_path: Path) -> None:
         out, err = parent.communicate(timeout=20)
     assert parent.returncode == 0, err
     assert out.splitlines()[-2:] == ["1 2", "True"]
+
+
+def test_interrupt_during_a_fork_is_not_lost(tmp_path: Path) -> None:
+    body = """
+        os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
+        try:
+            list(LocalExecutor().imap(abs, [1], 20, 1))
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """
+    with start(tmp_path, body) as parent:
+        _, err = parent.communicate(timeout=20)
+    assert (parent.returncode, err) == (130, "")

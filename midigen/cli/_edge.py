@@ -106,13 +106,13 @@ class Run:
     @contextmanager
     def output(self, path: str = "-", *, force: bool = False) -> Iterator[BinaryIO]:
         """Yield where the records go: stdout, or a file that gets its name when it is whole."""
-        from midigen.atomic import atomic_file
-        from midigen.jsonl import compressed
-
         if path == "-":
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
+        from midigen.atomic import atomic_file
+        from midigen.jsonl import compressed
+
         with atomic_file(path, force=force) as file:
             packed = compressed(file, path)
             yield packed

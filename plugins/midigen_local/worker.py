@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(fn, tasks, results, ends, limit, os.getpid()), daemon=True
         )
-        self._process.start()
+        with _interrupt_held():
+            self._process.start()
         tasks.close()
         results.close()
         self.task: tuple[int, Any] | None = None
@@ -92,6 +94,27 @@ class Worker:
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}"
+
+
+@contextmanager
+def _interrupt_held() -> "Iterator[None]":
+    """Keep Ctrl-C until a fork is done.
+
+    Python loses a KeyboardInterrupt that comes while it runs the functions that modules have
+    registered to be called around a fork; and the new process, before it ignores the signal, would
+    print a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
