@@ -69,11 +69,11 @@ class Corpus:
         if not vocab.merges:
             return self
         folder.mkdir(parents=True, exist_ok=True)
-        spans = [
+        train, val, test = (
             _merge(span, vocab, tokenizer, folder / f"{name}.bin")
             for name, span in zip(SPLITS, (self.train, self.val, self.test), strict=True)
-        ]
-        return Corpus(self.store, self.rule, *spans, self.duplicates, self.twins)
+        )
+        return Corpus(self.store, self.rule, train, val, test, self.duplicates, self.twins)
 
     def sample(self, tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (ids, bar starts) of training pieces in the order of their hashes."""
@@ -100,8 +100,10 @@ def divide(store: Store, tokenizer: Tokenizer) -> Corpus:
             raise MidigenError(
                 f"no pieces for {name} among {len(rows)}; more pieces, or another meta.split"
             )
-    spans = [_whole(store, chosen) for chosen in (train, val, test if len(test) else val)]
-    return Corpus(store, rule, *spans, len(rows) - len(kept), int(twins.sum()))
+    spans = (_whole(store, chosen) for chosen in (train, val, test if len(test) else val))
+    train_span, val_span, test_span = spans
+    duplicates = len(rows) - len(kept)
+    return Corpus(store, rule, train_span, val_span, test_span, duplicates, int(twins.sum()))
 
 
 def tail_start(length: int, bars: np.ndarray) -> int:

@@ -5,7 +5,7 @@ before has not, so that an id is predicted from at least half a window (at most 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,11 +156,11 @@ class Total:
     bars: int | None = 0
 
     def add(self, nats: np.ndarray, notes: int | None, bars: int | None) -> None:
-        """Add one piece's nats; NaN is not counted."""
-        known = np.isfinite(nats)
+        """Add one piece's nats. A first id that nothing stood before is not counted."""
+        scored = nats[1:] if np.isnan(nats[:1]).any() else nats
         self.pieces += 1
-        self.tokens += int(known.sum())
-        self.nats += float(nats[known].sum(dtype=np.float64))
+        self.tokens += len(scored)
+        self.nats += float(scored.sum(dtype=np.float64))
         self.notes = None if self.notes is None or notes is None else self.notes + notes
         self.bars = None if self.bars is None or bars is None else self.bars + bars
 
@@ -175,14 +175,6 @@ class Total:
             "loss_note": _ratio(self.nats, self.notes),
             "loss_bar": _ratio(self.nats, self.bars),
         }
-
-
-@dataclass(slots=True)
-class Totals:
-    """A total, and one for each value of the first condition."""
-
-    all: Total = field(default_factory=Total)
-    by_value: dict[str, Total] = field(default_factory=dict)
 
 
 def _ratio(nats: float, count: int | None) -> float | None:

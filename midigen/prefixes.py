@@ -19,6 +19,13 @@ def parse_fields(text: str) -> tuple[str, ...]:
     return tuple(field for field in FIELDS if field in asked)
 
 
+def parse_specials(text: str) -> bool:
+    """Return whether a model has BOS, EOS and PAD: ``auto`` or ``none``."""
+    if text not in ("auto", "none"):
+        raise UsageError(f"--specials {text!r} is not auto or none")
+    return text == "auto"
+
+
 def count_values(
     store: Store, rows: np.ndarray, fields: Sequence[str], least: int
 ) -> dict[str, dict[str, int]]:

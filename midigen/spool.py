@@ -1,7 +1,7 @@
 """Reading a stream into a token store, once, with checks on the way."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,17 @@ _PACKED = (".gz", ".zst", ".zstd")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stream to be read: its reader, who collects what cannot be used, a bar that counts."""
+    """A stream to be read: its reader, who collects what cannot be used, bars that count."""
 
     reader: RecordReader
     rejects: Rejects
-    bar: Any
+    progress: Callable[[], Any]
 
     def __iter__(self) -> Iterator[Record]:
-        for record in self.reader:
-            self.bar.update()
-            yield record
+        with self.progress() as bar:
+            for record in self.reader:
+                bar.update()
+                yield record
 
     @property
     def where(self) -> str:

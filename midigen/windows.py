@@ -41,6 +41,9 @@ class Place(NamedTuple):
     row: int = 0
 
 
+START = Place()
+
+
 @dataclass(slots=True)
 class Batch:
     """ids, targets, segments: (B, W) int64. after: the place behind it. scored: targets that count.
@@ -76,12 +79,12 @@ class Windows:
         self.window = window
         self._span = span
         self._prefixes = prefixes
-        self._vocab = vocab
+        self._bos = vocab.bos if span.begins else None
+        self._eos = vocab.eos if span.ends else None
+        self._pad = vocab.pad or 0
         self._seed = seed
         self._unit = unit
         self._dropout = dropout
-        self._begin = vocab.bos is not None and span.begins
-        self._end = vocab.eos is not None and span.ends
         # All conditions of any piece must leave most of the window for music.
         self.body = (window - prefixes.longest) // unit * unit
         if self.body < max(unit, window // 2):
@@ -89,8 +92,7 @@ class Windows:
                 f"a window of {window} leaves {self.body} places behind {prefixes.longest}"
                 " condition tokens; use a longer --window"
             )
-        # Targets: all ids, but the first where nothing stands before it.
-        self._lengths = span.length + self._end
+        self._lengths = span.length + (self._eos is not None)
 
     def _first(self, epoch: int) -> np.ndarray:
         """The length of every piece's first chunk: whole in epoch 0, then moving the borders."""
@@ -112,7 +114,7 @@ class Windows:
         places = int(self._lengths.sum()) + chunks * self._prefixes.longest
         return max(1, -(-places // self.window))
 
-    def batches(self, size: int, place: Place = Place()) -> Iterator[Batch]:
+    def batches(self, size: int, place: Place = START) -> Iterator[Batch]:
         """Yield batches of `size` rows from `place` on, epoch after epoch, without an end."""
         held: list[Row] = []
         for row, after in self._rows(place):
@@ -157,11 +159,11 @@ class Windows:
     def _chunk(self, piece: int, start: int, count: int, draw: int) -> Chunk:
         """Return the chunk that predicts `count` ids of a piece, from `start` on."""
         ids = self._span.piece(piece).astype(np.int64)
-        if self._end:
-            ids = np.append(ids, self._vocab.eos)
+        if self._eos is not None:
+            ids = np.append(ids, self._eos)
         prefix = self._prefixes.draw(int(self._span.row[piece]), draw, self._dropout)
-        if start == 0 and self._begin:
-            prefix = [*prefix, self._vocab.bos]
+        if start == 0 and self._bos is not None:
+            prefix = [*prefix, self._bos]
         count = min(count, len(ids) - start)
         # The first id is predicted by the one before it, or by the prefix's last.
         context = ids[start - 1 : start] if start else ids[:0]
@@ -192,8 +194,7 @@ class Windows:
 
     def _fill(self, chunks: list[Chunk]) -> Row:
         """Return one row; padding is a segment of its own."""
-        pad = self._vocab.pad if self._vocab.pad is not None else 0
-        ids = np.full(self.window, pad, np.int64)
+        ids = np.full(self.window, self._pad, np.int64)
         targets = np.full(self.window, IGNORE, np.int64)
         segments = np.full(self.window, len(chunks), np.int64)
         at = 0

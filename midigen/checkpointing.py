@@ -1,0 +1,81 @@
+"""The state of a run on disk: one safetensors file, replaced whole, so it is never half new."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from midigen.errors import MidigenError
+from midigen.optimizer import Optimizer
+from midigen.windows import Place
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILE = "state.safetensors"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands. elapsed: seconds of training. tokens: targets learned from.
+
+    best: lowest validation loss, at step `best_step`. bad: validations since without gain.
+    next_eval: the number of the next validation.
+    """
+
+    step: int = 0
+    elapsed: float = 0.0
+    tokens: int = 0
+    place: Place = field(default_factory=Place)
+    best: float | None = None
+    best_step: int = 0
+    bad: int = 0
+    next_eval: int = 1
+    finished: bool = False
+
+
+def save(folder: Path, optimizer: Optimizer, progress: Progress) -> None:
+    """Write weights, optimiser, generators and progress."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {name: t.to("cpu").contiguous() for name, t in optimizer.tensors().items()}
+    tensors["generator/cpu"] = torch.get_rng_state()
+    if optimizer.device.startswith("cuda"):
+        tensors["generator/cuda"] = torch.cuda.get_rng_state(optimizer.device)
+    part = folder / f"{FILE}.part"
+    save_file(tensors, part, metadata={"progress": json.dumps(asdict(progress))})
+    part.replace(folder / FILE)
+
+
+def load(folder: Path, optimizer: Optimizer) -> Progress:
+    """Take up what `save` wrote. Raises MidigenError if it does not fit the model."""
+    import torch
+    from safetensors import safe_open
+
+    path = folder / FILE
+    with safe_open(path, "pt") as file:
+        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        progress = read_progress(folder)
+    torch.set_rng_state(tensors.pop("generator/cpu"))
+    cuda = tensors.pop("generator/cuda", None)
+    if cuda is not None and optimizer.device.startswith("cuda"):
+        torch.cuda.set_rng_state(cuda, optimizer.device)
+    try:
+        optimizer.restore(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise MidigenError(f"{path} is not of this model: {error}") from error
+    return progress
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return the progress that a state holds, without its tensors."""
+    from safetensors import safe_open
+
+    with safe_open(folder / FILE, "np") as file:
+        data: dict[str, Any] = json.loads(file.metadata()["progress"])
+    return Progress(**data | {"place": Place(*data["place"])})
+
+
+def exists(folder: Path) -> bool:
+    return (folder / FILE).is_file()

@@ -1,0 +1,181 @@
+"""toktrain: train a model on a stream of records."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from midigen.cli._edge import (
+    Command,
+    Device,
+    Example,
+    Force,
+    Inputs,
+    Option,
+    RejectsFile,
+    Run,
+    Strict,
+)
+
+
+def toktrain(
+    run: Run,
+    files: Inputs = None,
+    output: Annotated[
+        str | None,
+        Option("--output", "-o", metavar="DIR", help="The model folder to make."),
+    ] = None,
+    minutes: Annotated[float | None, Option(metavar="X", help="Train for so long.")] = None,
+    epochs: Annotated[float | None, Option(metavar="X", help="Or: so often over the data.")] = None,
+    steps: Annotated[int | None, Option(metavar="N", help="Or: so many steps.")] = None,
+    preset: Annotated[
+        str | None, Option(metavar="NAME", help="Size: tiny, small (default) or base.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        Option(metavar="SPEC", help="Model plugin and settings, as llama:width=384,layers=8."),
+    ] = None,
+    window: Annotated[
+        int | None, Option(metavar="N", help="Tokens that the model sees at once (512).")
+    ] = None,
+    batch: Annotated[int | None, Option(metavar="N", help="Tokens a step (8192).")] = None,
+    lr: Annotated[
+        float | None, Option(metavar="X", help="Peak learning rate (by the model's size).")
+    ] = None,
+    bpe: Annotated[
+        int | None, Option(metavar="N", help="Learn N merged tokens (byte-pair encoding).")
+    ] = None,
+    condition: Annotated[
+        str | None,
+        Option(metavar="FIELDS", help="Conditions, of genre,artist,era (default: all), or none."),
+    ] = None,
+    condition_least: Annotated[
+        int | None,
+        Option(metavar="N", help="Values of fewer training pieces are unknown (5)."),
+    ] = None,
+    condition_dropout: Annotated[
+        float | None, Option(metavar="P", help="How often a window lacks a condition (0.1).")
+    ] = None,
+    specials: Annotated[
+        str | None,
+        Option(metavar="WHICH", help="auto, or none: no BOS, EOS and PAD beside the base's ids."),
+    ] = None,
+    evals: Annotated[
+        int | None, Option(metavar="N", help="Validations over the whole run (20).")
+    ] = None,
+    eval_tokens: Annotated[
+        int | None, Option(metavar="N", help="Tokens of a validation on the way (65536).")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        Option(metavar="N", help="Stop after N validations without gain (5); 0: never."),
+    ] = None,
+    seed: Annotated[
+        int | None, Option("--seed", metavar="INT", help="Seed of every random choice.")
+    ] = None,
+    dtype: Annotated[
+        str | None, Option(metavar="NAME", help="Products in auto, fp32 or bf16.")
+    ] = None,
+    save_dtype: Annotated[
+        str | None, Option(metavar="NAME", help="Weights stored as fp32 (default), bf16 or fp16.")
+    ] = None,
+    compile: Annotated[
+        bool, Option("--compile", help="Compile the model with torch.compile (needs a compiler).")
+    ] = False,
+    device: Device = "auto",
+    store: Annotated[
+        str | None,
+        Option(metavar="DIR", help="Keep the token store there, or use the one there."),
+    ] = None,
+    about: Annotated[
+        str | None, Option(metavar="FILE", help="Text for the model's card, as its sources.")
+    ] = None,
+    state: Annotated[
+        bool,
+        Option("--state/--no-state", help="Keep what --resume needs in the finished folder."),
+    ] = True,
+    resume: Annotated[
+        bool, Option("--resume", help="Continue the run of -o; no stream is read.")
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Read the stream and say what would happen.")
+    ] = False,
+    force: Force = False,
+    rejects: RejectsFile = None,
+    strict: Strict = False,
+) -> None:
+    """Train a model on records, and make a folder that toksample and tokeval read.
+
+    Reads the whole stream into a token store on disk, holds a part of the pieces out, and trains.
+    stdout: metrics as JSON Lines; on a terminal a table. Ctrl-C saves and stops.
+    """
+    from midigen.errors import UsageError
+    from midigen.jsonl import RecordReader
+    from midigen.prefixes import parse_fields, parse_specials
+    from midigen.spool import Source, is_sealed
+    from midigen.training import Request, train
+
+    options = {
+        "preset": preset,
+        "model": model,
+        "window": window,
+        "batch": batch,
+        "lr": lr,
+        "bpe": bpe,
+        "condition": None if condition is None else parse_fields(condition),
+        "condition_least": condition_least,
+        "condition_dropout": condition_dropout,
+        "specials": None if specials is None else parse_specials(specials),
+        "evals": evals,
+        "eval_tokens": eval_tokens,
+        "patience": patience,
+        "seed": seed,
+        "dtype": dtype,
+        "save_dtype": save_dtype,
+        "compile": compile or None,
+    }
+    asked = {name: value for name, value in options.items() if value is not None}
+    lengths = {"minutes": minutes, "epochs": epochs, "steps": steps}
+    given = {unit: amount for unit, amount in lengths.items() if amount is not None}
+    if len(given) > 1:
+        raise UsageError(f"--{' and --'.join(given)} exclude each other")
+    for unit, amount in given.items():
+        asked |= {"unit": unit, "amount": float(amount)}
+    no_stream = resume or (store is not None and not files and is_sealed(Path(store)))
+    if resume and files:
+        raise UsageError("--resume reads no records")
+    paths = [] if no_stream else run.inputs(files)
+    with run.rejects(rejects, strict) as faulty:
+        reader = RecordReader(paths, faulty)
+        run.exit_code = train(
+            Request(
+                asked,
+                None if no_stream else Source(reader, faulty, run.progress),
+                paths,
+                Path(output) if output else None,
+                Path(store) if store else None,
+                resume,
+                force,
+                device,
+                Path(about).read_text(encoding="utf-8") if about else "",
+                shlex.join(["toktrain", *sys.argv[1:]]),
+                state,
+                dry_run,
+            ),
+            run,
+        )
+        if faulty.total:
+            run.message(faulty.summary())
+
+
+main = Command(
+    toktrain,
+    examples=(
+        Example(
+            "ten minutes on augmented records",
+            "tokaug --shift 6 tokens.jsonl | toktrain -o my.model --minutes 10",
+        ),
+    ),
+    is_filter=False,
+    see_also=("toksample", "tokeval", "tokaug", "tokfilter", "midigen-record"),
+)

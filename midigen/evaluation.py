@@ -1,0 +1,76 @@
+"""Losses of a model on held-out pieces of a corpus."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from midigen.corpus import Span
+from midigen.losses import Piece, Total, score_pieces
+from midigen.modelvocab import ModelVocab
+from midigen.prefixes import Prefixes
+from midigen.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(slots=True)
+class Report:
+    """A total, and one for each genre that a piece names."""
+
+    all: Total = field(default_factory=Total)
+    genres: dict[str, Total] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        genres = sorted(self.genres.items(), key=lambda item: -item[1].pieces)
+        return {**self.all.to_json(), "genres": {name: t.to_json() for name, t in genres}}
+
+
+class HeldOut:
+    """The pieces of a span, as far as `limit` tokens go (None: all), with their conditions.
+
+    Pieces come in the order of their hashes, so a limit takes the same ones every time.
+    """
+
+    def __init__(
+        self,
+        span: Span,
+        store: Store,
+        prefixes: Prefixes,
+        vocab: ModelVocab,
+        limit: int | None = None,
+    ) -> None:
+        ends = np.cumsum(span.length)
+        self.count = len(span)
+        if limit is not None:
+            self.count = min(len(span), max(1, int(np.searchsorted(ends, limit, side="right"))))
+        self._span, self._store = span, store
+        self._prefixes, self._vocab = prefixes, vocab
+        # One side of a cut piece has no counts of its own.
+        self._whole = span.begins and span.ends
+
+    def score(self, model: "torch.nn.Module", window: int, device: str, bar: Any = None) -> Report:
+        """Return the losses of a model in eval mode."""
+        report = Report()
+        for i, nats in enumerate(score_pieces(model, self._pieces(), window, device)):
+            row = self._store.rows[self._span.row[i]]
+            notes, bars = (
+                int(row[name]) if self._whole and row[name] >= 0 else None
+                for name in ("notes", "bars")
+            )
+            report.all.add(nats, notes, bars)
+            for genre in self._store.labels[row["labels"]].get("genre", []):
+                report.genres.setdefault(genre, Total()).add(nats, notes, bars)
+            if bar is not None:
+                bar.update()
+        return report
+
+    def _pieces(self) -> Iterator[Piece]:
+        for i in range(self.count):
+            ids = self._span.piece(i).astype(np.int64)
+            if self._span.ends and self._vocab.eos is not None:
+                ids = np.append(ids, self._vocab.eos)
+            conditions = self._prefixes.whole(int(self._span.row[i]))
+            yield Piece(ids, conditions, self._vocab.bos if self._span.begins else None)

@@ -1,0 +1,144 @@
+"""One training step: weights in fp32, products in bf16 where the device gains from it."""
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from midigen.windows import IGNORE, Batch
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_MICRO = 16384
+"""Places that are computed together; larger batches add gradients up."""
+_CLIP = 1.0
+
+
+def compute_dtype(device: str, asked: str) -> "torch.dtype":
+    """Return the type of products: bf16 on CPUs with instructions for it and on such GPUs."""
+    import torch
+
+    if asked != "auto":
+        return torch.bfloat16 if asked == "bf16" else torch.float32
+    if device.startswith("cuda"):
+        gains = torch.cuda.is_bf16_supported()
+    else:
+        gains = device == "cpu" and _cpu_has_bf16()
+    return torch.bfloat16 if gains else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    """Without such instructions torch emulates bf16, slower than fp32."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return False
+    flags = info.read_text().partition("flags")[2].partition("\n")[0].split()
+    return bool({"amx_bf16", "avx512_bf16"} & set(flags))
+
+
+class Optimizer:
+    """AdamW on fp32 weights, with a copy of them in `dtype` that computes.
+
+    master: the model with the weights that count. compute: the one that runs; the same in fp32.
+    The copy is cast once a step; autocast would cast in every product and keep activations wider.
+    """
+
+    def __init__(
+        self, master: "nn.Module", device: str, dtype: "torch.dtype", *, compile: bool = False
+    ) -> None:
+        import torch
+
+        self.device = device
+        self.master = master.to(device=device, dtype=torch.float32)
+        self.compute = self.master
+        if dtype != torch.float32:
+            self.compute = copy.deepcopy(self.master).to(dtype)
+        self._run: Any = torch.compile(self.compute) if compile else self.compute
+        weights = list(self.master.parameters())
+        groups = [
+            {"params": [w for w in weights if w.dim() >= 2], "weight_decay": 0.1},
+            {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0},
+        ]
+        fused = device == "cpu" or device.startswith("cuda")
+        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=fused or None)
+
+    def step(self, batch: Batch, rate: float) -> tuple[float, float]:
+        """Learn from a batch; return its loss (nats a token) and the gradient's norm."""
+        import torch
+
+        self.compute.train()
+        rows = max(1, _MICRO // batch.ids.shape[1])
+        loss = torch.zeros((), device=self.device)
+        for start in range(0, len(batch.ids), rows):
+            loss += self._backward(batch, slice(start, start + rows))
+        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), _CLIP)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        self.refresh()
+        return float(loss), float(norm)
+
+    def _backward(self, batch: Batch, rows: slice) -> "Tensor":
+        """Add the gradients of some rows to the master's; return their part of the loss."""
+        import torch
+        import torch.nn.functional as F
+
+        ids, targets, segments = (
+            torch.from_numpy(array[rows]).to(self.device, non_blocking=True)
+            for array in (batch.ids, batch.targets, batch.segments)
+        )
+        logits = self._run(ids, segments if batch.packed else None)
+        total = F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum"
+        )
+        loss = total / batch.scored
+        loss.backward()
+        if self.compute is not self.master:
+            pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
+            for weight, copied in pairs:
+                if copied.grad is None:
+                    continue
+                if weight.grad is None:
+                    weight.grad = copied.grad.float()
+                else:
+                    weight.grad += copied.grad
+                copied.grad = None
+        return loss.detach()
+
+    def refresh(self) -> None:
+        """Cast the weights into the computing copy."""
+        import torch
+
+        if self.compute is self.master:
+            return
+        with torch.no_grad():
+            pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
+            for weight, copied in pairs:
+                copied.copy_(weight)
+
+    def tensors(self) -> "dict[str, Tensor]":
+        """Return all that a run needs to go on, by name."""
+        found = {}
+        for name, weight in self.master.named_parameters():
+            found[f"weight/{name}"] = weight.detach()
+            state = self.adamw.state.get(weight, {})
+            for key, value in state.items():
+                found[f"{key}/{name}"] = value
+        return found
+
+    def restore(self, tensors: "dict[str, Tensor]") -> None:
+        """Take up what `tensors` returned."""
+        import torch
+
+        weights = dict(self.master.named_parameters())
+        with torch.no_grad():
+            for label, value in tensors.items():
+                key, _, name = label.partition("/")
+                if key == "weight":
+                    weights[name].copy_(value)
+                else:
+                    place = "cpu" if key == "step" and not self.adamw.defaults["fused"] else None
+                    self.adamw.state[weights[name]][key] = value.to(place or self.device)
+        self.refresh()

@@ -1,0 +1,190 @@
+"""All that stands between a sealed store and the first training step."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from midigen import merges
+from midigen.corpus import Corpus, divide
+from midigen.errors import MidigenError, UsageError
+from midigen.evaluation import HeldOut
+from midigen.modelvocab import ModelVocab
+from midigen.prefixes import Prefixes, count_values
+from midigen.protocols import Tokenizer
+from midigen.registry import load as load_plugin
+from midigen.schedule import Schedule, default_rate
+from midigen.settings import Settings
+from midigen.spec import parse_params, parse_spec
+from midigen.store import Store
+from midigen.tokenizers import tokenizer_of
+from midigen.windows import Windows
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SWITCHES = {"1": True, "true": True, "0": False, "false": False}
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A run that is ready to start: data, vocabulary and an untrained model on the CPU."""
+
+    settings: Settings
+    corpus: Corpus
+    vocab: ModelVocab
+    windows: Windows
+    prefixes: Prefixes
+    plugin: str
+    model_config: Any
+    model: "nn.Module"
+    schedule: Schedule
+
+    @property
+    def parameters(self) -> int:
+        return sum(weight.numel() for weight in self.model.parameters())
+
+    @property
+    def steps_an_epoch(self) -> float:
+        return self.windows.rows_an_epoch() / self.settings.rows
+
+    def held_out(self, name: str, limit: int | None = None) -> HeldOut:
+        span = self.corpus.val if name == "val" else self.corpus.test
+        return HeldOut(span, self.corpus.store, self.prefixes, self.vocab, limit)
+
+
+def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
+    """Divide the store, learn merges, lay the vocabulary out, build the model.
+
+    folder: where merged pieces are written. Raises MidigenError where a run makes no sense.
+    """
+    tokenizer = tokenizer_of(store.tok)
+    name, config = model_config(settings)
+    base = divide(store, tokenizer)
+    vocab = _vocab(base, tokenizer, settings)
+    corpus = base.merged(vocab, tokenizer, folder)
+    prefixes = Prefixes(store, vocab)
+    windows = Windows(
+        corpus.train,
+        prefixes,
+        vocab,
+        settings.window,
+        settings.seed,
+        unit=tokenizer.unit,
+        dropout=settings.condition_dropout,
+    )
+    if corpus.train.tokens < settings.window:
+        raise MidigenError(
+            f"too little to train on: {corpus.train.tokens} tokens in {len(corpus.train)} pieces,"
+            f" a window is {settings.window}; give more pieces or a shorter --window"
+        )
+    model = _build(name, config, len(vocab), settings.seed)
+    size = sum(weight.numel() for weight in model.parameters())
+    peak = settings.lr or default_rate(size)
+    schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
+    return Prepared(settings, corpus, vocab, windows, prefixes, name, config, model, schedule)
+
+
+def model_config(settings: Settings) -> tuple[str, Any]:
+    """Return the plugin's name and its configuration: the preset, changed by the spec's parameters.
+
+    Raises UsageError for a preset, a key or a value that cannot be.
+    """
+    spec = parse_spec(settings.model)
+    plugin = load_plugin("models", spec.name)
+    presets: Mapping[str, Any] = getattr(plugin, "PRESETS", {})
+    if presets and settings.preset not in presets:
+        raise UsageError(f"--preset {settings.preset!r} is not one of {', '.join(presets)}")
+    config = presets[settings.preset] if presets else plugin.Config()
+    kinds = {item.name: type(getattr(config, item.name)) for item in fields(plugin.Config)}
+    changes = {}
+    for key, text in parse_params(spec.arg).items():
+        if key not in kinds:
+            raise UsageError(f"model {spec.name} has no setting {key!r}; known: {', '.join(kinds)}")
+        try:
+            changes[key] = _SWITCHES[text] if kinds[key] is bool else kinds[key](text)
+        except (ValueError, KeyError):
+            raise UsageError(
+                f"model {spec.name}: {key}={text} is not of type {kinds[key].__name__}"
+            ) from None
+    return spec.name, replace(config, **changes)
+
+
+def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> ModelVocab:
+    store = corpus.store
+    learned: list[tuple[int, int]] = []
+    if settings.bpe:
+        if tokenizer.unit > 1:
+            raise UsageError(f"--bpe does not go with {store.tok}: its events are of fixed size")
+        learned = merges.learn(corpus.sample(tokenizer), len(tokenizer.vocab), settings.bpe)
+    return ModelVocab(
+        tokenizer.vocab,
+        store.tok,
+        merges=learned,
+        specials=settings.specials,
+        conditions=count_values(
+            store, corpus.train.row, settings.condition, settings.condition_least
+        ),
+        bar_starts=tokenizer.bar_starts,
+    )
+
+
+def _build(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":
+    """Return the model with weights that depend on the seed alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = load_plugin("models", name).build(config, vocab_size)
+    return model
+
+
+def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedule:
+    if settings.unit == "minutes":
+        return Schedule(peak, None, settings.amount * 60)
+    steps = settings.amount * (steps_an_epoch if settings.unit == "epochs" else 1)
+    return Schedule(peak, max(1, round(steps)))
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run will take, from a few steps of it. seconds: of the whole run; memory in bytes."""
+
+    step_s: float
+    steps: int
+    seconds: float
+    memory: int
+
+
+def forecast(prepared: Prepared, device: str) -> Forecast:
+    """Measure three steps on a copy of the model."""
+    import copy
+    import resource
+    import sys
+
+    import torch
+
+    from midigen.optimizer import Optimizer, compute_dtype
+
+    settings = prepared.settings
+    dtype = compute_dtype(device, settings.dtype)
+    optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype)
+    times = []
+    for _, batch in zip(range(3), prepared.windows.batches(settings.rows), strict=False):
+        start = time.monotonic()
+        optimizer.step(batch, 1e-4)
+        times.append(time.monotonic() - start)
+    step_s = min(times)
+    if prepared.schedule.steps is not None:
+        steps, seconds = prepared.schedule.steps, prepared.schedule.steps * step_s
+    else:
+        seconds = prepared.schedule.seconds or 0.0
+        steps = max(1, int(seconds / step_s))
+    if device.startswith("cuda"):
+        memory = torch.cuda.max_memory_allocated(device)
+    else:
+        # Kilobytes on Linux, bytes on macOS (getrusage(2)).
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        memory = peak if sys.platform == "darwin" else peak * 1024
+    return Forecast(step_s, steps, seconds, memory)

@@ -1,0 +1,98 @@
+"""What a training run was asked for, as it is kept beside its state for ``--resume``."""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from midigen.errors import MidigenError, UsageError
+from midigen.modelfolder import write_json
+
+Unit = Literal["steps", "minutes", "epochs"]
+DEFAULT_MINUTES = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A run. batch, eval_tokens: in model tokens. lr 0: chosen by the model's size.
+
+    model: a spec of a model plugin; preset: what its settings are unless the spec says otherwise.
+    condition: fields in order. condition_least: pieces that a value needs.
+    evals: validations over the whole run. patience: validations without gain before it stops, 0 for
+    never.
+    """
+
+    model: str = "llama"
+    preset: str = "small"
+    window: int = 512
+    batch: int = 8192
+    lr: float = 0.0
+    seed: int = 0
+    unit: Unit = "minutes"
+    amount: float = DEFAULT_MINUTES
+    bpe: int = 0
+    specials: bool = True
+    condition: tuple[str, ...] = ("genre", "artist", "era")
+    condition_least: int = 5
+    condition_dropout: float = 0.1
+    evals: int = 20
+    eval_tokens: int = 65536
+    patience: int = 5
+    save_dtype: str = "fp32"
+    dtype: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what no run can be."""
+        limits: dict[str, tuple[float, float]] = {
+            "window": (8, 1 << 20),
+            "batch": (self.window, 1 << 30),
+            "lr": (0.0, 10.0),
+            "amount": (1e-6, 1e9),
+            "bpe": (0, 1 << 20),
+            "condition_dropout": (0.0, 1.0),
+            "evals": (1, 100_000),
+            "eval_tokens": (1, 1 << 40),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                option = {"amount": self.unit}.get(name, name.replace("_", "-"))
+                raise UsageError(f"--{option} {value:g} is not in {low:g}..{high:g}")
+        for name, choices in (
+            ("save_dtype", ("fp32", "bf16", "fp16")),
+            ("dtype", ("auto", "fp32", "bf16")),
+        ):
+            if getattr(self, name) not in choices:
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {getattr(self, name)!r} is not {', '.join(choices)}")
+
+    @property
+    def rows(self) -> int:
+        """Rows of a batch, B."""
+        return self.batch // self.window
+
+    def save(self, path: Path) -> None:
+        write_json(path, {"version": 1, **asdict(self)})
+
+    @classmethod
+    def read(cls, path: Path) -> "Settings":
+        """Raise MidigenError where the file is of another version."""
+        data: dict[str, Any] = json.loads(path.read_text())
+        if data.pop("version", None) != 1 or set(data) != {item.name for item in fields(cls)}:
+            raise MidigenError(f"{path}: a run of another version of midigen")
+        return cls(**data | {"condition": tuple(data["condition"])})
+
+    def resumed(self, asked: dict[str, Any]) -> "Settings":
+        """Return the settings of a continued run: its length and patience alone may change.
+
+        Raises UsageError for another option that differs.
+        """
+        free = {"unit", "amount", "patience"}
+        for name, value in asked.items():
+            if name not in free and value != getattr(self, name):
+                raise UsageError(
+                    f"--resume goes on with {name.replace('_', ' ')} {getattr(self, name)},"
+                    f" not {value}"
+                )
+        return replace(self, **{name: asked[name] for name in free & asked.keys()})

@@ -1,0 +1,160 @@
+"""The training loop: steps, validations, checkpoints, and an end for one of several reasons."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from midigen import checkpointing
+from midigen.checkpointing import Progress
+from midigen.errors import MidigenError
+from midigen.evaluation import HeldOut, Report
+from midigen.metrics import Metrics
+from midigen.optimizer import Optimizer
+from midigen.prefetch import Prefetch
+from midigen.schedule import Schedule
+from midigen.settings import Settings
+from midigen.windows import Batch, Windows
+
+Ending = Literal["done", "early", "stopped"]
+_SAVE_EVERY_S = 300.0
+_LINE_EVERY_S = 5.0
+
+
+class Trainer:
+    """Trains until the schedule ends, validation stops to gain, or `stop` says so.
+
+    save_best: called when validation has reached a new low. The state goes to `folder`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        windows: Windows,
+        val: HeldOut,
+        settings: Settings,
+        schedule: Schedule,
+        folder: Path,
+        metrics: Metrics,
+        save_best: Callable[[], None],
+    ) -> None:
+        self.optimizer = optimizer
+        self.windows = windows
+        self.val = val
+        self.settings = settings
+        self.schedule = schedule
+        self.folder = folder
+        self.metrics = metrics
+        self.save_best = save_best
+        self.progress = Progress()
+        self._recent: list[float] = []
+        self._since_line = 0
+        self._line_at = self._saved_at = 0.0
+
+    def run(self, bar: Any, stop: Callable[[], bool]) -> Ending:
+        """Train. Raises MidigenError if the loss is no number any more."""
+        data = Prefetch(self.windows.batches(self.settings.rows, self.progress.place), ahead=4)
+        try:
+            return self._loop(data, bar, stop)
+        finally:
+            data.close()
+
+    def _loop(self, data: Prefetch[Batch], bar: Any, stop: Callable[[], bool]) -> Ending:
+        progress = self.progress
+        started = time.monotonic() - progress.elapsed
+        while self._share() < 1.0:
+            if stop():
+                self.save()
+                return "stopped"
+            batch = next(data)
+            rate = self.schedule.rate(progress.step, self._share())
+            loss, norm = self.optimizer.step(batch, rate)
+            if loss != loss or norm != norm:
+                raise MidigenError(
+                    f"the loss is not a number at step {progress.step + 1}; a lower --lr may help"
+                )
+            progress.step += 1
+            progress.tokens += batch.scored
+            progress.place = batch.after
+            progress.elapsed = time.monotonic() - started
+            self._note(loss, norm, rate, batch, bar)
+            if self._share() >= progress.next_eval / self.settings.evals:
+                if self._evaluate():
+                    return "early"
+                progress.elapsed = time.monotonic() - started
+        progress.finished = True
+        self.save()
+        return "done"
+
+    def _share(self) -> float:
+        return self.schedule.progress(self.progress.step, self.progress.elapsed)
+
+    def _note(self, loss: float, norm: float, rate: float, batch: Batch, bar: Any) -> None:
+        """Tell how it goes: every few seconds a line, on a bar every step."""
+        progress = self.progress
+        self._recent.append(loss)
+        self._since_line += batch.scored
+        bar.update()
+        now = progress.elapsed
+        due = progress.step == 1 or self._share() >= 1.0
+        if now - self._line_at >= _LINE_EVERY_S or due:
+            speed = self._since_line / max(1e-9, now - self._line_at)
+            self.metrics.write(
+                {
+                    "event": "train",
+                    "step": progress.step,
+                    "epoch": progress.place.epoch,
+                    "tokens": progress.tokens,
+                    "loss": round(loss, 5),
+                    "lr": round(rate, 8),
+                    "grad_norm": round(norm, 4),
+                    "tokens_per_s": round(speed),
+                    "seconds": round(now, 2),
+                }
+            )
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+            self._line_at, self._since_line = now, 0
+        if now - self._saved_at >= _SAVE_EVERY_S:
+            self.save()
+
+    def _evaluate(self) -> bool:
+        """Validate, keep what is best, save; return whether it has been going on for too long."""
+        progress, settings = self.progress, self.settings
+        report = self.score(self.val)
+        loss = report.all.nats / report.all.tokens
+        progress.next_eval = int(self._share() * settings.evals + 1e-9) + 1
+        if progress.best is None or loss < progress.best:
+            progress.best, progress.best_step, progress.bad = loss, progress.step, 0
+            self.save_best()
+        else:
+            progress.bad += 1
+        recent = sum(self._recent) / len(self._recent) if self._recent else None
+        line = {
+            "event": "eval",
+            "step": progress.step,
+            "tokens": progress.tokens,
+            "train_loss": round(recent, 5) if recent is not None else None,
+            "val": report.all.to_json(),
+            "best": round(progress.best, 5),
+            "seconds": round(progress.elapsed, 2),
+        }
+        self._recent = []
+        self.metrics.write(line)
+        early = 0 < settings.patience <= progress.bad
+        progress.finished = early
+        self.save()
+        return early
+
+    def score(self, held_out: HeldOut) -> Report:
+        """Return the losses of the model as it is now."""
+        model = self.optimizer.compute.eval()
+        return held_out.score(model, self.settings.window, self.optimizer.device)
+
+    def save(self) -> None:
+        checkpointing.save(self.folder, self.optimizer, self.progress)
+        self._saved_at = self.progress.elapsed
+
+    def restore(self) -> None:
+        """Go on where the state in `folder` stands."""
+        self.progress = checkpointing.load(self.folder, self.optimizer)
+        self._line_at = self._saved_at = self.progress.elapsed

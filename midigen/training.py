@@ -1,0 +1,308 @@
+"""A training run from its stream to the finished model folder."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from midigen import checkpointing, devices, metrics, modelfolder
+from midigen.card import write_card
+from midigen.curves import plot
+from midigen.errors import MidigenError, UsageError
+from midigen.optimizer import Optimizer, compute_dtype
+from midigen.preparation import Prepared, forecast, model_config, prepare
+from midigen.runfolder import RunFolder, free_name, last_unfinished
+from midigen.settings import DEFAULT_MINUTES, Settings
+from midigen.spool import Source, check_disk, check_same, clear, is_sealed, spool
+from midigen.store import Store
+from midigen.trainer import Ending, Trainer
+
+_ENDINGS = {
+    "done": "the run was complete",
+    "early": "validation had stopped to gain",
+}
+
+
+class Teller(Protocol):
+    """Where a run speaks: the command's `Run`."""
+
+    def message(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def progress(self, items: None = None, *, total: int | None = None, unit: str = "") -> Any: ...
+
+
+@dataclass(slots=True)
+class Request:
+    """What the user asked for.
+
+    asked: the settings that were given, by name. source: the stream, or None to read none.
+    store: a folder for the token store, or None for the run's own. about: words for the card.
+    """
+
+    asked: dict[str, Any]
+    source: Source | None
+    paths: list[str]
+    out: Path | None = None
+    store: Path | None = None
+    resume: bool = False
+    force: bool = False
+    device: str = "auto"
+    about: str = ""
+    command: str = ""
+    keep_state: bool = True
+    dry: bool = False
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """Ctrl-C and SIGTERM ask a run to stop behind its step; a second one stops it at once."""
+
+    asked: bool = field(default=False)
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        def note(number: int, frame: Any) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+
+        old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def train(request: Request, teller: Teller) -> int:
+    """Run, and return the exit code: 0, or 130 where the user stopped it."""
+    device = devices.pick(request.device)
+    if request.dry:
+        return _dry_run(request, teller, device)
+    folder, settings = _open_folder(request, teller)
+    try:
+        store = _open_store(request, folder.state)
+        prepared = prepare(store, settings, folder.state / "merged")
+    except BaseException:
+        if not checkpointing.exists(folder.state):
+            folder.drop()
+        raise
+    _announce(prepared, device, teller)
+    settings.save(folder.settings)
+    trainer = _trainer(prepared, folder, device, resume=checkpointing.exists(folder.state))
+    ending = _run(trainer, teller)
+    if ending == "stopped":
+        teller.warn(
+            f"stopped at step {trainer.progress.step}, saved in {folder.work};"
+            f" go on with: toktrain --resume -o {folder.out}"
+        )
+        return 130
+    _finish(request, prepared, trainer, folder, ending, teller)
+    return 0
+
+
+def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]:
+    if request.out is not None and not request.out.name:
+        raise UsageError(f"-o {request.out} names no folder that can be made")
+    if not request.resume:
+        settings = Settings(**request.asked)
+        model_config(settings)
+        folder = RunFolder(request.out or free_name())
+        folder.begin(request.force)
+        if request.out is None:
+            teller.warn(f"no -o: the model goes to {folder.out}")
+        if "unit" not in request.asked:
+            teller.message(
+                f"no --steps, --epochs or --minutes: {DEFAULT_MINUTES:g} minutes, less if"
+                " validation stops to gain"
+            )
+        return folder, settings
+    folder = RunFolder(request.out or last_unfinished())
+    folder.reopen()
+    settings = Settings.read(folder.settings).resumed(request.asked)
+    if checkpointing.exists(folder.state):
+        progress = checkpointing.read_progress(folder.state)
+        if progress.finished and "unit" not in request.asked:
+            raise UsageError(
+                f"{folder.out} is trained to its end, step {progress.step};"
+                " say how far to go on: --steps, --epochs or --minutes"
+            )
+    return folder, settings
+
+
+def _open_store(request: Request, state: Path) -> Store:
+    """Return the sealed store: read from the stream, or there already."""
+    place = request.store or state / "store"
+    note = state / "store.json"
+    if request.resume and request.store is None and note.is_file():
+        place = Path(json.loads(note.read_text())["store"])
+    if is_sealed(place):
+        store = Store(place)
+        if request.source is not None:
+            check_same(request.source, store)
+    elif request.source is None:
+        raise MidigenError(f"{place} holds no sealed token store, and no stream was given")
+    else:
+        clear(place)
+        check_disk(request.paths, place)
+        try:
+            store = spool(request.source, place)
+        except BaseException:
+            clear(place)
+            raise
+    if request.store is not None:
+        modelfolder.write_json(note, {"store": str(place.resolve())})
+    return store
+
+
+def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
+    corpus = prepared.corpus
+    copies = int(corpus.store.rows["copy"][corpus.train.row].sum())
+    teller.message(
+        f"{len(corpus.train):,} pieces to train on ({copies:,} copies; "
+        f"{corpus.train.tokens:,} tokens), {len(corpus.val):,} to validate, "
+        f"{len(corpus.test):,} to test; {prepared.plugin} of {prepared.parameters:,} parameters,"
+        f" {len(prepared.vocab):,} ids, on {device}"
+    )
+
+
+def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool) -> Trainer:
+    settings = prepared.settings
+    optimizer = Optimizer(
+        prepared.model, device, compute_dtype(device, settings.dtype), compile=settings.compile
+    )
+
+    def save_best() -> None:
+        modelfolder.save(
+            folder.work,
+            optimizer.master,
+            plugin=prepared.plugin,
+            model_config=prepared.model_config,
+            vocab=prepared.vocab,
+            split_rule=prepared.corpus.rule,
+            window=settings.window,
+            dtype=settings.save_dtype,
+        )
+
+    if resume:
+        step = checkpointing.read_progress(folder.state).step
+        metrics.rewind(folder.metrics, step)
+    lines = metrics.Metrics(folder.metrics, sys.stdout, table=sys.stdout.isatty())
+    val = prepared.held_out("val", settings.eval_tokens)
+    trainer = Trainer(
+        optimizer,
+        prepared.windows,
+        val,
+        settings,
+        prepared.schedule,
+        folder.state,
+        lines,
+        save_best,
+    )
+    if resume:
+        trainer.restore()
+    return trainer
+
+
+def _run(trainer: Trainer, teller: Teller) -> Ending:
+    interrupt = Interrupt()
+    total = trainer.schedule.steps
+    with interrupt.caught(), teller.progress(total=total, unit="step") as bar:
+        bar.update(trainer.progress.step)
+        return trainer.run(bar, lambda: interrupt.asked)
+
+
+def _finish(
+    request: Request,
+    prepared: Prepared,
+    trainer: Trainer,
+    folder: RunFolder,
+    ending: Ending,
+    teller: Teller,
+) -> None:
+    """Score the best weights on all held-out pieces, write card and curves, name the folder."""
+    settings, progress = prepared.settings, trainer.progress
+    device = trainer.optimizer.device
+    # The weights as they are stored, computed as in training.
+    best = modelfolder.load(folder.work, device, next(trainer.optimizer.compute.parameters()).dtype)
+    final: dict[str, Any] = {"event": "final", "step": progress.best_step}
+    for name in ("val", "test"):
+        held_out = prepared.held_out(name)
+        with teller.progress(total=held_out.count, unit=f"{name} piece") as bar:
+            final[name] = held_out.score(best.model, settings.window, device, bar).to_json()
+    trainer.metrics.write(final)
+    trainer.metrics.close()
+    run = {
+        "parameters": prepared.parameters,
+        "steps": progress.step,
+        "tokens": progress.tokens,
+        "minutes": progress.elapsed / 60,
+        "device": device,
+        "ending": _ENDINGS[ending],
+        "best_step": progress.best_step,
+        "command": request.command,
+    }
+    card = write_card(
+        folder.out.name, prepared.corpus, prepared.vocab, settings, run, final, request.about
+    )
+    (folder.work / "README.md").write_text(card, encoding="utf-8")
+    plot(metrics.read(folder.metrics), folder.work / "curves.png")
+    if not request.keep_state:
+        folder.drop_state()
+    folder.finish(request.force or request.resume)
+    teller.message(
+        f"{folder.out}: {progress.step:,} steps in {progress.elapsed / 60:.1f} minutes,"
+        f" validation {final['val']['loss']:.4f} nats a token; {_ENDINGS[ending]}"
+    )
+
+
+def _dry_run(request: Request, teller: Teller, device: str) -> int:
+    """Read the stream into a temporary store and print what a run would do."""
+    import tempfile
+
+    settings = Settings(**request.asked)
+    with tempfile.TemporaryDirectory(prefix="toktrain-") as name:
+        start = time.monotonic()
+        place = Path(name)
+        store = _open_store(request, place)
+        read_s = time.monotonic() - start
+        prepared = prepare(store, settings, place / "merged")
+        found = _describe(prepared, device, read_s)
+    for key, value in found.items() if sys.stdout.isatty() else ():
+        sys.stdout.write(f"{key:>16}  {value}\n")
+    if not sys.stdout.isatty():
+        sys.stdout.write(json.dumps(found) + "\n")
+    return 0
+
+
+def _describe(prepared: Prepared, device: str, read_s: float) -> dict[str, Any]:
+    corpus, rows = prepared.corpus, prepared.corpus.store.rows
+    found: dict[str, Any] = {"event": "plan"}
+    for name, span in (("train", corpus.train), ("val", corpus.val), ("test", corpus.test)):
+        notes = rows["notes"][span.row]
+        found[name] = {
+            "pieces": len(span),
+            "copies": int(rows["copy"][span.row].sum()),
+            "tokens": span.tokens,
+            "notes": int(notes.sum(dtype="int64")) if (notes >= 0).all() else None,
+        }
+    ahead = forecast(prepared, device)
+    return found | {
+        "split": corpus.rule.kind,
+        "ids": len(prepared.vocab),
+        "merges": len(prepared.vocab.expansions),
+        "conditions": {field: len(values) for field, values in prepared.vocab.counts.items()},
+        "parameters": prepared.parameters,
+        "device": device,
+        "memory_mb": ahead.memory >> 20,
+        "steps": ahead.steps,
+        "epochs": round(ahead.steps / prepared.steps_an_epoch, 2),
+        "seconds_a_step": round(ahead.step_s, 4),
+        "minutes": round(ahead.seconds / 60, 2),
+        "read_s": round(read_s, 1),
+    }
