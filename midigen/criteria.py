@@ -6,13 +6,13 @@ A test returns None for a record that fits, else what stands against it.
 from collections.abc import Callable, Sequence
 
 from midigen import rng
-from midigen.content import Content
 from midigen.errors import MidigenError, UsageError
 from midigen.names import fold
 from midigen.record import Record, meta_values
 from midigen.split import SPLITS, SplitRule
 from midigen.twins import piece_id
 
+# `midigen.content` finds plugins, which takes as long as all else: imported where it is needed.
 Range = tuple[float | None, float | None]
 WhyNot = Callable[[Record], str | None]
 
@@ -100,6 +100,8 @@ def _known(size: float | None) -> str:
 
 
 def plays(wanted: frozenset[int]) -> WhyNot:
+    from midigen.content import Content
+
     def why_not(record: Record) -> str | None:
         programs = Content.of(record["tok"]).programs(record)
         if programs is not None and not wanted.isdisjoint(programs):
@@ -111,6 +113,8 @@ def plays(wanted: frozenset[int]) -> WhyNot:
 
 
 def has_drums(wanted: bool) -> WhyNot:
+    from midigen.content import Content
+
     def why_not(record: Record) -> str | None:
         drums = Content.of(record["tok"]).drums(record)
         if drums is None:
@@ -121,6 +125,8 @@ def has_drums(wanted: bool) -> WhyNot:
 
 
 def in_signatures(wanted: Sequence[str]) -> WhyNot:
+    from midigen.content import Content
+
     for signature in wanted:
         above, slash, below = signature.partition("/")
         if not slash or not above.isdecimal() or not below.isdecimal():

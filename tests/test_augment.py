@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hand_records import bar_words, ids_of, record_of, tok_of, words_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from symusic import Score
 
 from midigen import augment, moves
 from midigen.augment import Augmenter, Part, Plan
@@ -228,6 +230,59 @@ def test_intervals_stay_and_their_notes_keep_within_the_range() -> None:
     copies = copies_of(record)
     assert [copy["aug"]["shift"] for copy in copies] == [-3, -2, -1, 1, 2]
     assert all(words_of(copy)[7] == "PitchIntervalTime_3" for copy in copies)
+
+
+Notes = set[tuple[int, int, int, int]]
+
+
+def sounding(record: Record, parts: list[Record]) -> tuple[Notes, Notes]:
+    """Return (onset, program, pitch, velocity) of the notes and of the drums in records."""
+    made = tokenizer(record["tok"].partition("#")[0])
+    programs = [part["meta"].get("program") for part in parts]
+    ids = [np.asarray(part["ids"]) for part in parts]
+    score = made.decode(ids, programs if None not in programs else None).value
+    notes: tuple[Notes, Notes] = (set(), set())
+    for track in score.tracks:
+        found = notes[track.is_drum]
+        found |= {(n.start, track.program, n.pitch, n.velocity) for n in track.notes}
+    return notes
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "remi",
+        "remi:drums=0",
+        "remi:changes=1",
+        "remi:changes=1,drums=0",
+        "remi:stream=tracks",
+        "remi:programs=0,drums=0",
+        "remi:intervals=16",
+        "remi:chords=1,chordroot=1,keys=1",
+    ],
+)
+def test_copies_decode_to_the_notes_of_the_original_moved(spec: str, tunes: Path) -> None:
+    made = tokenizer(spec)
+    plan = Plan(shift=4, copies=None)
+    copied = drums = 0
+    for path in [*sorted(tunes.glob("*.mid"))[::3], tunes / "rock_beat.mid"]:
+        encoded = made.encode(Score(path))
+        programs = encoded.programs or [None] * len(encoded.parts)
+        parts = [
+            record_of([], spec=spec, name=path.stem, part=[k, len(programs)])
+            | {"ids": ids.tolist(), "meta": {} if program is None else {"program": program}}
+            for k, (ids, program) in enumerate(zip(encoded.parts, programs, strict=True))
+        ]
+        notes, beats = sounding(parts[0], parts)
+        copies = list(Augmenter(plan).copies_of([Part(part, plan) for part in parts]))
+        for start in range(0, len(copies), len(parts)):
+            copy = copies[start : start + len(parts)]
+            shift = copy[0]["aug"]["shift"]
+            moved = {(onset, program, pitch + shift, v) for onset, program, pitch, v in notes}
+            assert sounding(copy[0], copy) == (moved, beats)
+        copied += len(copies)
+        drums += len(beats)
+    assert copied > 20 and drums > 0
 
 
 @dataclass

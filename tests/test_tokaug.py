@@ -65,7 +65,7 @@ def test_fewer_copies_where_fewer_fit_and_the_summary_counts_them(run: Runner) -
     wide = record_of(bar_words([(0, 21), (0, 108)]))
     result = run("tokaug", "--shift", "6", stdin=lines_of([wide]))
     assert [r["aug"] for r in read_lines(result.out)] == [{}, {"shift": 1}]
-    assert "1 pieces got fewer copies" in result.err
+    assert "fewer copies than asked for 1: no more fit" in result.err
 
 
 def test_parts_of_a_file_get_the_same_copies_and_stay_together(run: Runner) -> None:

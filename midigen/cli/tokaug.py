@@ -65,7 +65,7 @@ def tokaug(
                 writer.write(item)
     said = f"{writer.count - augmenter.copies} records and {augmenter.copies} copies"
     if augmenter.fewer:
-        said += f"; {augmenter.fewer} pieces got fewer copies: no more fit the vocabulary"
+        said += f"; fewer copies than asked for {augmenter.fewer}: no more fit the vocabulary"
     run.finish(writer.count, said, faulty)
 
 
