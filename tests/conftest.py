@@ -145,3 +145,29 @@ def shared() -> Path:
     if not (folder / "corpus").is_dir():
         pytest.skip(f"no data at {folder}: this test wants it")
     return folder
+
+
+SHORT_TRAINING = """\
+#!/bin/sh
+# The toktrain behind this one, on the CPU and for some small steps, however long was asked for:
+# enough that bars end. Of little data, names of a single piece are conditions too.
+for word do
+    shift
+    case $word in
+    --minutes | --epochs | --steps) drop=yes ;;
+    *) [ "$drop" ] || set -- "$@" "$word"; drop= ;;
+    esac
+done
+exec {program} "$@" --steps 20 --preset tiny --batch 512 --eval-tokens 512 --condition-least 1 \\
+    --device cpu
+"""
+
+
+@pytest.fixture
+def short_training(run: Runner) -> None:
+    """Make the `toktrain` of `run` a short one: for tests of what stands around the training."""
+    short = run.folder / ".bin" / "toktrain"
+    short.parent.mkdir()
+    short.write_text(SHORT_TRAINING.format(program=run.bin_dir / "toktrain"))
+    short.chmod(0o755)
+    run.env["PATH"] = f"{short.parent}{os.pathsep}{run.env['PATH']}"

@@ -19,7 +19,7 @@ EXAMPLE = HERE / "example_make" / "Makefile"
 
 
 @pytest.fixture
-def project(run: Runner, tunes: Path) -> Path:
+def project(run: Runner, tunes: Path, short_training: None) -> Path:
     """A folder with the Makefile, music and labels."""
     shutil.copy(EXAMPLE, run.folder)
     shutil.copytree(tunes, run.folder / "music")
@@ -29,7 +29,7 @@ def project(run: Runner, tunes: Path) -> Path:
 
 
 def make(run: Runner) -> str:
-    return run("make", "TRAIN=--steps 2 --preset tiny --device cpu").text
+    return run("make").text
 
 
 def stamps(folder: Path) -> dict[str, int]:

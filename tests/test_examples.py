@@ -1,7 +1,6 @@
 """Every example of the manual pages and of the README's pipelines runs as it is written.
 
-Each runs in a folder that has what it names. Training is cut short: a `toktrain` that is found
-before the real one adds a limit of two steps.
+Each runs in a folder that has what it names. Training is cut short.
 """
 
 import importlib
@@ -17,10 +16,6 @@ EXAMPLES = [
     for name in COMMANDS
     for number, example in enumerate(importlib.import_module(f"midigen.cli.{name}").main.examples)
 ]
-SHORT_TRAINING = """\
-#!/bin/sh
-exec {program} "$@" --steps 2 --preset tiny --device cpu
-"""
 # Programs of other packages: where one is missing, what needs it is not run.
 OTHERS = ("jq", "zstdcat", "parallel")
 
@@ -42,21 +37,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, bin_dir: Path, tunes: Pat
     run = Runner(folder, bin_dir)
     run.shell("midi2tok tunes | toklabel --from csv:labels.csv > tokens.jsonl")
     run.shell(
-        "toktrain --steps 2 --preset tiny --device cpu --condition genre,artist,era"
-        " -o prepared.model < tokens.jsonl"
+        "toktrain --steps 20 --preset tiny --batch 512 --eval-tokens 512 --device cpu"
+        " --condition-least 1 -o prepared.model < tokens.jsonl"
     )
     return folder
 
 
 @pytest.fixture
-def place(run: Runner, prepared: Path) -> Runner:
+def place(run: Runner, prepared: Path, short_training: None) -> Runner:
     """A runner in a copy of the prepared folder, with the short `toktrain`."""
     shutil.copytree(prepared, run.folder, dirs_exist_ok=True)
-    short = run.folder / ".bin" / "toktrain"
-    short.parent.mkdir()
-    short.write_text(SHORT_TRAINING.format(program=run.bin_dir / "toktrain"))
-    short.chmod(0o755)
-    run.env["PATH"] = f"{short.parent}:{run.env['PATH']}"
     return run
 
 
