@@ -248,20 +248,30 @@ class Draft:
         return bar_line_s(score, before + len(self.bars) - 1) - bar_line_s(score, before)
 
     def finish(self, end: int | None = None) -> None:
-        """Complete the sample: cut it at `end`, and lead it to a valid end by the shortest way."""
-        grammar = self.plan.grammar
-        if end is not None and end < len(self.ids):
-            del self.ids[end:]
-            if grammar is not None:
-                self._state = walk(grammar, self.ids)
-        if grammar is not None:
-            self.ids += grammar.closing(self._state)
+        """Complete the sample: cut it at `end`, and lead it to a valid end by the shortest way.
+
+        Where that way would begin a bar (behind a rest it can), the sample ends at the last place
+        at which a piece may.
+        """
+        plan = self.plan
         self.done = True
+        if end is not None:
+            del self.ids[end:]
+        if plan.grammar is None:
+            return
+        state, last = walk(plan.grammar, self.ids)
+        closing = plan.grammar.closing(state)
+        if last > self.start and not plan.bar_ids.isdisjoint(closing):
+            del self.ids[last:]
+        else:
+            self.ids += closing
 
 
-def walk(grammar: Any, ids: Sequence[int]) -> Any:
-    """Return the state behind base ids that the grammar allows."""
-    state = grammar.start()
-    for id in ids:
+def walk(grammar: Any, ids: Sequence[int]) -> tuple[Any, int]:
+    """Return the state behind base ids that the grammar allows, and the last place to end at."""
+    state, last = grammar.start(), 0
+    for place, id in enumerate(ids, 1):
         state = grammar.step(state, id)
-    return state
+        if grammar.accepting(state):
+            last = place
+    return state, last

@@ -344,3 +344,12 @@ def test_starter_weights_are_found_by_nobody_where_there_are_none(
     with pytest.raises(MidigenError, match="no starter weights are installed; -m DIR"):
         checkpoints.find(None)
     assert checkpoints.find(str(tmp_path)) == tmp_path
+
+
+def test_the_way_to_a_valid_end_adds_no_bar() -> None:
+    vocab = tiny_vocab("remi:rests=1")
+    index = vocab.base.index
+    names = ["Rest_1.0.4", "Bar_None", "TimeSig_4/4"]
+    model = biased(vocab, *[index[name] for name in names])
+    (draft,) = write(model, plan_for(vocab, Limits(bars=1)), Settings(temperature=0))
+    assert draft.ids == [index["Bar_None"], index["TimeSig_4/4"]]
