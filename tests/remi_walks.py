@@ -1,6 +1,7 @@
 """Walks through `remi` grammars, and what MidiTok makes of the same ids, for tests and checks."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -55,14 +56,19 @@ def grammar(spec: str) -> Any:
 
 @cache
 def miditok(spec: str) -> Any:
-    """Return MidiTok's REMI of the same configuration.
-
-    It decodes with the whole range of pitches: with the configuration's it drops drum notes that it
-    has encoded.
-    """
+    """Return MidiTok's REMI of the same configuration."""
     from miditok import REMI, TokenizerConfig
 
-    made = REMI(TokenizerConfig(**remi(spec).config.miditok_arguments()))
+    return REMI(TokenizerConfig(**remi(spec).config.miditok_arguments()))
+
+
+@cache
+def miditok_decoder(spec: str) -> Any:
+    """Return the same with the whole range of pitches.
+
+    With the configuration's range it drops drum notes that it has encoded.
+    """
+    made = deepcopy(miditok(spec))
     made.config.pitch_range = (0, 127)
     return made
 
@@ -129,6 +135,6 @@ def miditok_content(
 
     sequences = [TokSequence(ids=[int(i) for i in part]) for part in parts]
     if remi(spec).config.one_stream:
-        return content(miditok(spec).decode(sequences[0]))
+        return content(miditok_decoder(spec).decode(sequences[0]))
     known = programs and [(max(p, 0), p == -1) for p in programs]
-    return content(miditok(spec).decode(sequences, programs=known))
+    return content(miditok_decoder(spec).decode(sequences, programs=known))
