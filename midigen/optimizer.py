@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from midigen.windows import IGNORE, Batch
+from midigen.windows import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -83,17 +83,15 @@ class Optimizer:
     def _backward(self, batch: Batch, rows: slice) -> "Tensor":
         """Add the gradients of some rows to the master's; return their part of the loss."""
         import torch
-        import torch.nn.functional as F
+
+        from midigen.crossentropy import cross_entropy
 
         ids, targets, segments = (
             torch.from_numpy(array[rows]).to(self.device, non_blocking=True)
             for array in (batch.ids, batch.targets, batch.segments)
         )
         logits = self._run(ids, segments if batch.packed else None)
-        total = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-        )
-        loss = total / batch.scored
+        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored)
         loss.backward()
         if self.compute is not self.master:
             pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)

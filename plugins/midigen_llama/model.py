@@ -7,10 +7,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from midigen.errors import MidigenError
+from midigen_llama import fast
 from midigen_llama.cache import Cache
 from midigen_llama.config import LlamaConfig
 
 Rope = tuple[Tensor, Tensor]
+
+
+class Seen:
+    """What places may see: each all before it within its segment (B, T), or what a mask says.
+
+    mask: bool (B or 1, 1, T, L), made of the segments when first asked for; None: all before.
+    """
+
+    def __init__(self, mask: Tensor | None = None, segments: Tensor | None = None) -> None:
+        self.segments = segments
+        self._mask = mask
+
+    @property
+    def mask(self) -> Tensor | None:
+        if self._mask is None and self.segments is not None:
+            T = self.segments.shape[1]
+            same = self.segments[:, None, :, None] == self.segments[:, None, None, :]
+            self._mask = same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril()
+        return self._mask
 
 
 class Linear(nn.Module):
@@ -33,6 +53,8 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and x.device.type == "cpu":
+            return fast.norm(x, self.weight.to(x.dtype), self.eps)
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
 
 
@@ -45,23 +67,24 @@ class Attention(nn.Module):
         self.v_proj = Linear(config.width, config.groups * config.head)
         self.o_proj = Linear(config.heads * config.head, config.width)
 
-    def forward(
-        self, x: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None, layer: int
-    ) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope, seen: Seen, cache: Cache | None, layer: int) -> Tensor:
         B, T, _ = x.shape
-        q = rotate(self.q_proj(x).view(B, T, -1, self.head).transpose(1, 2), rope)  # (B, H, T, D)
-        k = rotate(self.k_proj(x).view(B, T, -1, self.head).transpose(1, 2), rope)  # (B, G, T, D)
+        q = rotate(self.q_proj(x).view(B, T, -1, self.head), rope).transpose(1, 2)  # (B, H, T, D)
+        k = rotate(self.k_proj(x).view(B, T, -1, self.head), rope).transpose(1, 2)  # (B, G, T, D)
         v = self.v_proj(x).view(B, T, -1, self.head).transpose(1, 2)
         if cache is not None:
             k, v = cache.append(layer, k, v)
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=mask is None and cache is None,
-            enable_gqa=q.shape[1] != k.shape[1],
-        )
+        if cache is None and fast.attention_fits(q, k):
+            y = fast.attention(q, k, v, seen.segments)
+        else:
+            y = F.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=seen.mask,
+                is_causal=seen.mask is None and cache is None,
+                enable_gqa=q.shape[1] != k.shape[1],
+            )
         return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
 
 
@@ -86,10 +109,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = Norm(config.width, config.eps)
         self.mlp = MLP(config)
 
-    def forward(
-        self, x: Tensor, rope: Rope, mask: Tensor | None, cache: Cache | None, layer: int
-    ) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, mask, cache, layer)
+    def forward(self, x: Tensor, rope: Rope, seen: Seen, cache: Cache | None, layer: int) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), rope, seen, cache, layer)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -129,12 +150,7 @@ class Llama(nn.Module):
 
         segments (B, T) int64: places see only places of the same number.
         """
-        mask = None
-        if segments is not None:
-            T = ids.shape[1]
-            same = segments[:, None, :, None] == segments[:, None, None, :]  # (B, 1, T, T)
-            mask = same & torch.ones(T, T, dtype=torch.bool, device=ids.device).tril()
-        return self._run(ids, mask, None)
+        return self._run(ids, Seen(segments=segments), None)
 
     def new_cache(self, batch: int, length: int) -> Cache:
         """Return an empty cache for `batch` rows of up to `length` places."""
@@ -152,22 +168,22 @@ class Llama(nn.Module):
             raise MidigenError(
                 f"{cache.length} + {T} places do not fit a cache of {cache.capacity}"
             )
-        logits = self._run(ids, cache.mask(T), cache)
+        logits = self._run(ids, Seen(cache.mask(T)), cache)
         cache.advance(T)
         return logits
 
-    def _run(self, ids: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
+    def _run(self, ids: Tensor, seen: Seen, cache: Cache | None) -> Tensor:
         x = self.model.embed_tokens(ids)  # (B, T, W)
         start = cache.length if cache is not None else 0
         rope = self._rope(start, ids.shape[1], x)
         for layer, block in enumerate(self.model.layers):
-            x = block(x, rope, mask, cache, layer)
+            x = block(x, rope, seen, cache, layer)
         x = self.model.norm(x)
         head = self.lm_head or self.model.embed_tokens
         return F.linear(x, head.weight)
 
     def _rope(self, start: int, count: int, like: Tensor) -> Rope:
-        """Return cosines and sines (count, D) of places `start` and on; the table grows."""
+        """Return cosines and sines (count, 1, D) of places `start` and on; the table grows."""
         key = (like.device, like.dtype)
         table = self._tables.get(key)
         if table is None or len(table[0]) < start + count:
@@ -178,17 +194,19 @@ class Llama(nn.Module):
 
 
 def rope_table(size: int, head: int, theta: float, like: Tensor) -> Rope:
-    """Return cosines and sines (size, D): rotary embeddings (Su et al., arXiv 2104.09864).
+    """Return cosines and sines (size, 1, D): rotary embeddings (Su et al., arXiv 2104.09864).
 
-    Dimension i turns with i + D/2, as in Hugging Face's LLaMA.
+    Dimension i turns with i + D/2, as in Hugging Face's LLaMA; the sines of the first half are
+    negated, as that half takes the other's with a minus.
     """
     powers = torch.arange(0, head, 2, dtype=torch.float32, device=like.device) / head
     angles = torch.arange(size, dtype=torch.float32, device=like.device)[:, None] / theta**powers
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
+    cos, sin = angles.cos(), angles.sin()
+    cos, sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
+    return cos[:, None].to(like.dtype), sin[:, None].to(like.dtype)
 
 
 def rotate(x: Tensor, rope: Rope) -> Tensor:
-    """Turn (B, H, T, D) by the angles of its places."""
-    first, second = x.chunk(2, dim=-1)
-    return x * rope[0] + torch.cat((-second, first), dim=-1) * rope[1]
+    """Turn (B, T, H, D) by the angles of its places."""
+    turn = fast.rotate if torch.is_grad_enabled() else fast.turned
+    return turn(x, *rope)
