@@ -7,6 +7,7 @@ from typing import Any
 from midigen import __version__
 from midigen.asked import Asked
 from midigen.context import carry
+from midigen.devices import limit_threads
 from midigen.draft import Draft, Limits, Plan
 from midigen.errors import Reject
 from midigen.jsonl import RecordReader
@@ -70,6 +71,8 @@ class Samples:
         request, loaded = self._request, self._loaded
         on_cpu = next(loaded.model.parameters()).device.type == "cpu"
         batch = request.batch or (8 if on_cpu else 64)
+        if on_cpu:
+            limit_threads(loaded.model, batch)
         drafts = (
             Draft(self._plan, prompt, index) for prompt in prompts for index in range(request.count)
         )
