@@ -32,7 +32,6 @@ KINDS = (
     "misplaced tempo",
 )
 _NONE = -1
-_END = None
 
 
 def kind_of(order: Order, phase: Phase, kind: Type | None) -> str:
@@ -54,7 +53,7 @@ def kind_of(order: Order, phase: Phase, kind: Type | None) -> str:
     if phase == Phase.Position:
         # A pitch can only be refused here for want of its Program.
         return "note without program" if kind in PITCHES else "position without event"
-    if phase == Phase.Rest and kind is _END:
+    if phase == Phase.Rest and kind is None:
         return "rest without event"
     if phase in (Phase.Open, Phase.Rest):
         return "note without position"
@@ -76,7 +75,7 @@ class Faults:
             for kind in order.present - order.follow[phase]:
                 self._pairs[phase, kind] = KINDS.index(kind_of(order, phase, kind))
             if phase not in ACCEPTING and phase != Phase.Lost:
-                self._ends[phase] = KINDS.index(kind_of(order, phase, _END))
+                self._ends[phase] = KINDS.index(kind_of(order, phase, None))
         # Special tokens themselves: after one, anything may follow.
         self._pairs[Phase.Lost, Type.Special] = KINDS.index("special token")
         programs = range(UNKNOWN, 128)
@@ -129,12 +128,6 @@ class Faults:
         programs = kinds == Type.Program
         if self.config.changes and self.config.one_stream:
             yield "note without program", pitches & (known == UNKNOWN)
-        elif programs.any():
-            yield "program change", self._changed(ids, programs)
-
-    def _changed(self, ids: np.ndarray, programs: np.ndarray) -> np.ndarray:
-        """Return (N,) where a sequence that holds one track names another program."""
-        if self.config.one_stream:
-            return np.zeros(len(ids), dtype=bool)
-        value = self.meaning.value[ids]
-        return programs & (value != value[np.argmax(programs)])
+        elif programs.any() and not self.config.one_stream:
+            value = self.meaning.value[ids]
+            yield "program change", programs & (value != value[np.argmax(programs)])
