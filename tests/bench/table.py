@@ -1,4 +1,7 @@
-"""Reads measurements as JSON Lines on stdin and prints each as a table, as soon as it is there."""
+"""Reads measurements as JSON Lines on stdin and prints each as a table, as soon as it is there.
+
+Other lines, which say how far a measurement is, pass as they are.
+"""
 
 import json
 import sys
@@ -21,6 +24,9 @@ def text(value: Any) -> str:
 
 def main() -> None:
     for line in sys.stdin:
+        if not line.startswith("{"):
+            print(line, end="", flush=True)
+            continue
         result = json.loads(line)
         print(result.pop("bench"))
         for name, value in flat(result):
