@@ -61,6 +61,14 @@ def test_every_extra_and_make_target_of_the_readme_exists() -> None:
     assert set(re.findall(r"midigen\[(\w+)\]", readme)) <= set(project()["optional-dependencies"])
 
 
+def test_every_file_that_the_readme_names_exists() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    named = re.findall(r"\]\(([^):]+)\)", readme)
+    named += re.findall(r"`((?:bin|midigen|plugins|manpages|tests)/[\w./-]*)`", readme)
+    assert len(named) > 5
+    assert not [name for name in named if not (CHECKOUT / name).exists()]
+
+
 def test_top_level_holds_what_it_should() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True

@@ -106,49 +106,80 @@ def unfold(body: list[tuple[str, re.Match[str]]]) -> list[tuple[str, re.Match[st
 
 def play(voice: Voice, sharps: int) -> None:
     """Fill the voice's notes and metas from its body."""
-    now, bar_start, bar_number, velocity, triplet = Fraction(0), Fraction(0), 0, 80, 0
-    altered: dict[str, int] = {}
-    open_ties: dict[int, int] = {}
     body = unfold(voice.body)
-    ends = [i for i, (_, token) in enumerate(body) if token["bar"]]
+    last_bar_line = max(i for i, (_, token) in enumerate(body) if token["bar"])
+    player = Player(voice, sharps)
     for i, (where, token) in enumerate(body):
         if token["bar"]:
-            # A pickup and the last bar may be short; inside, a bar fills its meter.
-            if now > bar_start:
-                bar_number += 1
-                if bar_number > 1 and i < ends[-1] and now - bar_start != voice.meter:
-                    raise ValueError(f"{where}: bar {bar_number} of voice {voice.name} is not full")
-            bar_start, altered = now, {}
-        elif token["field"] == "M":
-            voice.meter = Fraction(token["value"])
-            voice.metas.append((now, signature(token["value"])))
-        elif token["field"] == "Q":
-            voice.metas.append((now, tempo(token["value"])))
-        elif token["field"] == "L" or token["length"]:
-            voice.unit = Fraction(token["value"] or token["length"][2:])
-        elif token["dynamic"]:
-            velocity = DYNAMICS[token["dynamic"]]
-        elif token["triplet"]:
-            triplet = 3
+            player.bar_line(where, is_inside=i < last_bar_line)
         elif token["note"] or token["chord"]:
-            length = voice.unit * factor(token["long"] or token["note_long"] or "")
-            if triplet:
-                length, triplet = length * Fraction(2, 3), triplet - 1
-            ties: dict[int, int] = {}
-            for name in re.findall(NOTE, token["chord"] or token["note"]):
-                if name == "z":
-                    continue
-                number = pitch(name, sharps, altered)
-                place = open_ties.get(number)
-                if place is None:
-                    place = len(voice.notes)
-                    voice.notes.append((now, length, number, velocity))
-                else:
-                    onset, so_far, _, loud = voice.notes[place]
-                    voice.notes[place] = (onset, so_far + length, number, loud)
-                ties[number] = place
-            open_ties = ties if token["tied"] or token["note_tied"] else {}
-            now += length
+            player.sound(token)
+        else:
+            player.change(token)
+
+
+class Player:
+    """Where a voice is while it is played; times are fractions of a whole note."""
+
+    def __init__(self, voice: Voice, sharps: int) -> None:
+        self.voice = voice
+        self.sharps = sharps
+        self.now = self.bar_start = Fraction(0)
+        self.bar_number = 0
+        self.velocity = DYNAMICS["mf"]
+        self.triplet_notes_left = 0
+        self.altered: dict[str, int] = {}
+        self.tied: dict[int, int] = {}  # pitch: place in voice.notes
+
+    def bar_line(self, where: str, *, is_inside: bool) -> None:
+        """End the bar. A pickup and the last bar may be short; the others fill their meter."""
+        if self.now > self.bar_start:
+            self.bar_number += 1
+            is_full = self.now - self.bar_start == self.voice.meter
+            if self.bar_number > 1 and is_inside and not is_full:
+                raise ValueError(
+                    f"{where}: bar {self.bar_number} of voice {self.voice.name} is not full"
+                )
+        self.bar_start, self.altered = self.now, {}
+
+    def change(self, token: re.Match[str]) -> None:
+        """Take a meter, tempo, unit, dynamic or the sign of a triplet."""
+        if token["field"] == "M":
+            self.voice.meter = Fraction(token["value"])
+            self.voice.metas.append((self.now, signature(token["value"])))
+        elif token["field"] == "Q":
+            self.voice.metas.append((self.now, tempo(token["value"])))
+        elif token["field"] == "L" or token["length"]:
+            self.voice.unit = Fraction(token["value"] or token["length"][2:])
+        elif token["dynamic"]:
+            self.velocity = DYNAMICS[token["dynamic"]]
+        elif token["triplet"]:
+            self.triplet_notes_left = 3
+
+    def sound(self, token: re.Match[str]) -> None:
+        """Play a note, a chord or a rest."""
+        length = self.voice.unit * factor(token["long"] or token["note_long"] or "")
+        if self.triplet_notes_left:
+            length *= Fraction(2, 3)
+            self.triplet_notes_left -= 1
+        ties: dict[int, int] = {}
+        for name in re.findall(NOTE, token["chord"] or token["note"]):
+            if name != "z":
+                number = pitch(name, self.sharps, self.altered)
+                ties[number] = self.add_note(number, length)
+        self.tied = ties if token["tied"] or token["note_tied"] else {}
+        self.now += length
+
+    def add_note(self, number: int, length: Fraction) -> int:
+        """Add a note, or lengthen the one that is tied to it; return its place."""
+        notes = self.voice.notes
+        if number not in self.tied:
+            notes.append((self.now, length, number, self.velocity))
+            return len(notes) - 1
+        place = self.tied[number]
+        onset, so_far, _, velocity = notes[place]
+        notes[place] = (onset, so_far + length, number, velocity)
+        return place
 
 
 def factor(text: str) -> Fraction:
