@@ -15,6 +15,15 @@ from midigen.cli._edge import (
     TokenizerOption,
 )
 
+REJECTS = """\
+A file is not used, and the others go on, for one of these reasons: io (it cannot be read), empty,
+too_big (more than 64 MiB), not_midi (it does not begin with MThd), time_division (its ticks are
+parts of a second, or there are none), broken (it contradicts itself), no_notes (none, or none that
+the vocabulary has), too_long (more than 100,000 bars), tokenizer (the tokenizer refuses it), lossy
+(with --strict: the vocabulary cannot hold it as a whole; without, meta.lossy says what is missing),
+timeout, crash (the worker died of it) and error (a bug: please report it). no_files is a folder
+without MIDI files."""
+
 
 def midi2tok(
     run: Run,
@@ -105,5 +114,6 @@ main = Command(
             "find tunes -name '*.mid' -print0 | midi2tok -0 -j2 --rejects bad.jsonl > all.jsonl",
         ),
     ],
+    sections={"REJECTS": REJECTS},
     see_also=("tok2midi", "tokfilter", "toktrain", "midigen-record"),
 )
