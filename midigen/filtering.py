@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from midigen import criteria
 from midigen.criteria import Range, WhyNot
-from midigen.errors import UsageError
+from midigen.errors import DataError, MidigenError, UsageError
 from midigen.jsonl import RecordReader
 from midigen.programs import find
 from midigen.record import Record
@@ -115,11 +115,15 @@ def passing(
 ) -> Iterator[bytes]:
     """Yield the lines, as they were read, of the records that pass: at most `limit`.
 
-    What does not is added to `dropped`, the option as its reason.
+    What does not is added to `dropped`, the option as its reason. Raises DataError where a record's
+    vocabulary is needed and not to be had.
     """
     passed = 0
     for record in reader:
-        why = chosen.drops(record)
+        try:
+            why = chosen.drops(record)
+        except MidigenError as error:
+            raise DataError(reader.where, str(error)) from error
         if why is not None:
             dropped.add(reader.where, why.reason, why.detail, id=record["id"])
             continue
