@@ -172,6 +172,8 @@ def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool) -> Trainer:
+    import torch
+
     settings = prepared.settings
     optimizer = Optimizer(
         prepared.model, device, compute_dtype(device, settings.dtype), compile=settings.compile
@@ -206,6 +208,9 @@ def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool
     )
     if resume:
         trainer.restore()
+    else:
+        # Models with dropout draw from torch's own generator; its state is saved with the run.
+        torch.manual_seed(settings.seed)
     return trainer
 
 
