@@ -29,7 +29,8 @@ class TableLabeler:
         if not arg:
             raise MidigenError("csv: needs a file, as in csv:labels.csv")
         self._table = arg
-        self._rows: list[dict[str, Any]] = []
+        self._columns: list[str] = []
+        self._rows: list[tuple[str, ...]] = []
         self._names: list[str] = []
         self._paths: list[str] = []
         self._md5: Index = {}
@@ -52,17 +53,18 @@ class TableLabeler:
         doubled = {name for name in columns if name and columns.count(name) > 1}
         if doubled:
             raise MidigenError(f"{self._table}: two columns are named {min(doubled)}")
+        self._columns = [name for name in columns if name not in {path, *keys, ""}]
         for line, cells in rows:
             if len(cells) > len(columns):
                 fact = f"{len(cells)} cells; the first row has {len(columns)}"
                 raise DataError(f"{self._table}:{line}", fact)
             row = dict(zip(columns, cells, strict=False))
             # An id that is not ours is most often the file's name.
-            self._add(row, row.get(path or "id", ""), {path, *keys, ""})
+            self._add(row, row.get(path or "id", ""))
 
-    def _add(self, row: Mapping[str, str], path: str, keys: set[str | None]) -> None:
+    def _add(self, row: Mapping[str, str], path: str) -> None:
         place = len(self._rows)
-        self._rows.append({k: read_value(k, text) for k, text in row.items() if k not in keys})
+        self._rows.append(tuple(row.get(name, "") for name in self._columns))
         names = _names(path)
         stems = _stems(names) if names else []
         self._names.append(names[-1] if names else "")
@@ -81,8 +83,8 @@ class TableLabeler:
         """
         places = (
             self._md5.get(str(record.get("md5", "")).lower())
-            or self._id.get(record["id"])
-            or self._id.get(piece_id(dict(record)))
+            or self._id.get(record["id"].lower())
+            or self._id.get(piece_id(dict(record)).lower())
             or self._by_path(_names(record["src"]))
         )
         if not places:
@@ -90,7 +92,9 @@ class TableLabeler:
         rows = [self._rows[place] for place in places]
         if any(row != rows[0] for row in rows):
             raise Reject("ambiguous", f"{len(rows)} rows of {self._table} fit {record['src']}")
-        return {key: value for key, value in rows[0].items() if value is not None}
+        labels = zip(self._columns, rows[0], strict=True)
+        found = {key: read_value(key, text) for key, text in labels}
+        return {key: value for key, value in found.items() if value is not None}
 
     def _by_path(self, names: list[str]) -> list[int]:
         """Return the rows whose path agrees longest with a file's names."""
