@@ -95,6 +95,9 @@ def divide(store: Store, tokenizer: Tokenizer) -> Corpus:
     twins = (split == _TRAIN) & np.isin(groups, groups[split != _TRAIN])
     train = kept[(split == _TRAIN) & ~twins]
     val, test = (kept[(split == place) & originals] for place in (_VAL, _TEST))
+    if rule.val & rule.test:
+        # Of two groups, the one that is held out serves as both.
+        val = test
     for name, chosen in (("training", train), ("validation", val)):
         if not len(chosen):
             raise MidigenError(
