@@ -35,8 +35,8 @@ Summaries name the keys that no record had.""",
     "DUPLICATES": """\
 --dedupe exact keeps, of the pieces with the same group, the first that comes and fits the other
 options, with all its parts and augmented copies; a record that repeats one that has passed is
-dropped too. Which piece comes first depends on the order of the stream. It keeps two hashes of
-eight bytes a piece.""",
+dropped too. Which piece comes first depends on the order of the stream. It takes about 250 bytes
+of memory a piece.""",
 }
 
 
