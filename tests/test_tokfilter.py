@@ -174,7 +174,7 @@ def test_dedupe_looks_only_at_what_passes_the_rest(run: Runner) -> None:
 
 
 def test_limit_stops_reading(bin_dir: Path) -> None:
-    argv = [bin_dir / "tokfilter", "-q", "--limit", "3"]
+    argv = [str(bin_dir / "tokfilter"), "-q", "--limit", "3"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin and process.stdout
         process.stdin.write(STREAM)
