@@ -15,7 +15,7 @@ run() {
 if [ -z "${2:-}" ]; then
     run "python tests/demo/export_music21.py $music"
 fi
-run "midi2tok '$music' | tokaug --shift 6 | toktrain -o demo/model --force --minutes $minutes"
+run "midi2tok '$music' | tokaug --shift 6 | toktrain -o demo/model --force --preset tiny --minutes $minutes"
 run "toksample --genre pop --bars 16 | tok2midi -o demo/starter.mid --force"
 run "toksample -m demo/model --bars 16 | tok2midi -o demo/trained.mid --force"
 
