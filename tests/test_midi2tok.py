@@ -124,6 +124,12 @@ def test_names_come_from_lists(run: Runner, folder: Path, line: str) -> None:
     assert sources(run.shell(line)) == ["in/b.mid", "in/a/B.Midi", "in/a/x.MID", "in/c.kar"]
 
 
+def test_dash_in_a_list_is_a_file(run: Runner, folder: Path) -> None:
+    shutil.copy(folder / "b.mid", run.folder / "-")
+    result = run("midi2tok", "--files-from", "-", stdin=b"-\nin/b.mid\n")
+    assert sources(result) == ["./-", "in/b.mid"]
+
+
 def test_names_with_newlines_and_broken_bytes_survive(run: Runner, folder: Path) -> None:
     (run.folder / "odd").mkdir()
     odd = os.fsencode(run.folder) + b"/odd"

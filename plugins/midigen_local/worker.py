@@ -92,7 +92,8 @@ class Worker:
             end.close()
         self._process.close()
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+            names = {int(number): number.name for number in signal.Signals}
+            return f"killed by {names.get(-code, f'signal {-code}')}"
         return f"exit code {code}"
 
 
