@@ -62,7 +62,7 @@ starter: $(INSTALLED) ## build the starter model from SHARED=FOLDER
 	$(MAKE) -C plugins/midigen_starter/recipe BIN="$(CURDIR)/$(BIN)" SHARED="$(abspath $(SHARED))"
 
 wheel: $(VENV)/bin/python ## build dist/*.whl
-	rm -rf build dist
+	rm -rf build/lib build/bdist.* dist
 	$(PIP) wheel --no-deps --wheel-dir dist .
 
 clean: ## remove what was built, .venv included
@@ -73,9 +73,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is %s; make PYTHON=... names another" % sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
-# build/ keeps files that are gone from the sources; a wheel made over it would ship them.
+# build/lib keeps files that are gone from the sources; a wheel made over it would ship them.
 $(VENV)/.installed: $(SOURCES) $(VENV)/torch
-	rm -rf build
+	rm -rf build/lib build/bdist.*
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) .
 	rm -f $(VENV)/.editable
 	touch $@
