@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from midigen.vocab import Vocab
 
 if TYPE_CHECKING:
-    from midigen.draft import Plan
+    from midigen.plan import Plan
 
 NOTE_TYPES = ("Pitch", "PitchDrum", "NoteOn", "DrumOn")
 

@@ -11,7 +11,7 @@ from midigen.record import Record, check_ids
 from midigen.rejects import Rejects
 
 if TYPE_CHECKING:
-    from midigen.draft import Plan
+    from midigen.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

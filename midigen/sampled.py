@@ -8,10 +8,11 @@ from midigen import __version__
 from midigen.asked import Asked
 from midigen.context import carry
 from midigen.devices import limit_threads
-from midigen.draft import Draft, Limits, Plan
+from midigen.draft import Draft
 from midigen.errors import Reject
 from midigen.jsonl import RecordReader
 from midigen.modelfolder import Loaded
+from midigen.plan import Limits, Plan
 from midigen.prompts import Prompt, read_prompts, unprompted
 from midigen.record import VERSION, Record, counts, short_hash
 from midigen.rejects import Rejects

@@ -14,10 +14,11 @@ from midigen.asked import resolve
 from midigen.barlines import bar_line, bar_line_s
 from midigen.constrain import Lifted
 from midigen.context import carry, context
-from midigen.draft import Draft, Limits, Plan
+from midigen.draft import Draft
 from midigen.errors import MidigenError, Reject
 from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
+from midigen.plan import Limits, Plan
 from midigen.prompts import Prompt, make_prompt, unprompted
 from midigen.record import complete
 from midigen.sampled import Request, Samples

@@ -151,6 +151,8 @@ def test_no_model_and_no_starter_is_an_error(run: Runner, tmp_path: Path) -> Non
         (["-k", "501"], 2, "501 is not in the range 0<=x<=500"),
         (["-p", "0"], 2, "0.0 is not in the range 0.01<=x<=1"),
         (["--min-p", "1.5"], 2, "1.5 is not in the range"),
+        (["-T", "nan"], 2, "nan is not a number to sample with"),
+        (["--seconds", "inf"], 2, "inf is not a number to sample with"),
         (["--bars", "0"], 2, "0 is not in the range x>=1"),
         (["-n", "0"], 2, "0 is not in the range x>=1"),
         (["--continue", "--only-new"], 2, "exclude each other"),

@@ -134,19 +134,23 @@ def toksample(
     Without -m the starter model of the installation is used. Every record says in `gen` what made
     it. The grammar of the tokenizer allows only what decodes without a repair.
     """
+    import math
     import secrets
 
     from midigen.asked import resolve
     from midigen.checkpoints import find
     from midigen.conditions import era_of
     from midigen.devices import pick
-    from midigen.draft import Limits
     from midigen.errors import UsageError
     from midigen.jsonl import RecordReader, RecordWriter
     from midigen.modelfolder import load, read_vocab
+    from midigen.plan import Limits
     from midigen.sampled import Request, Samples
     from midigen.sampler import Settings
 
+    for value in (temperature, top_p, min_p, seconds or 0.0):
+        if not math.isfinite(value):
+            raise UsageError(f"{value} is not a number to sample with")
     if continues and only_new:
         raise UsageError("--continue and --only-new exclude each other")
     if era is not None and year is not None:

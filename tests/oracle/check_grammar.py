@@ -106,8 +106,9 @@ def samples(merges: Sequence[tuple[int, int]], count: int, seed: int) -> Iterato
     import torch
 
     from midigen.constrain import Lifted
-    from midigen.draft import Draft, Limits, Plan
+    from midigen.draft import Draft
     from midigen.modelvocab import ModelVocab
+    from midigen.plan import Limits, Plan
     from midigen.prompts import unprompted
     from midigen.registry import load
     from midigen.sampler import Settings, sample

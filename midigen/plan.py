@@ -1,0 +1,116 @@
+"""What holds for every sample of a run: vocabulary, grammar, bars, and how long samples are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from midigen.errors import MidigenError
+from midigen.modelvocab import ModelVocab
+from midigen.protocols import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BAR_LIMIT = 1024
+"""Base ids after which a bar is closed: a model that repeats itself must come to an end."""
+DEFAULT_BARS = 32
+DEFAULT_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a sample is, without its prompt; None is no limit.
+
+    bars: exactly as many. seconds: as many whole bars as fit, at least one. tokens: base ids, never
+    more. With none of them the model decides, within 32 bars (1,024 ids where there are no bars).
+    """
+
+    bars: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True where the model decides when to end."""
+        return self.bars is None and self.tokens is None and self.seconds is None
+
+
+class Plan:
+    """What holds for every sample of a run.
+
+    grammar: the lifted automaton (`midigen.constrain.Lifted`), or None. window: the model's, in
+    model ids. Raises MidigenError where bars or seconds are asked of a tokenizer without bars.
+    """
+
+    def __init__(
+        self,
+        vocab: ModelVocab,
+        tokenizer: Tokenizer,
+        grammar: Any,
+        limits: Limits,
+        window: int,
+        seed: int,
+    ) -> None:
+        self.vocab = vocab
+        self.tokenizer = tokenizer
+        self.grammar = grammar
+        self.window = window
+        self.seed = seed
+        self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids)
+        if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
+            raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
+        self.is_open = limits.is_open
+        self.bars = limits.bars or (DEFAULT_BARS if self.is_open and self.has_bars else None)
+        self.seconds = limits.seconds
+        self.tokens = limits.tokens or self._most_tokens()
+
+    def _most_tokens(self) -> int:
+        """Return a bound for samples that are limited otherwise."""
+        if self.bars is not None:
+            return 2 * self.bars * BAR_LIMIT
+        if self.seconds is not None:
+            return 2 * (1 + int(self.seconds)) * BAR_LIMIT
+        return DEFAULT_TOKENS
+
+    @cached_property
+    def bar_ids(self) -> frozenset[int]:
+        """The base ids that begin a bar by themselves; none where that takes several ids."""
+        import numpy as np
+
+        if self.tokenizer.unit != 1:
+            return frozenset()
+        find = self.tokenizer.bar_starts
+        return frozenset(i for i in range(len(self.vocab.base)) if len(find(np.array([i]))))
+
+    @cached_property
+    def written(self) -> "np.ndarray":
+        """Bool (V,): the ids that stand for base ids: no specials, no conditions."""
+        import numpy as np
+
+        return np.array([bool(self.vocab.expansion(i)) for i in range(len(self.vocab))])
+
+    @cached_property
+    def starts_bar(self) -> "np.ndarray":
+        """Bool (V,): the ids whose first base id begins a bar."""
+        import numpy as np
+
+        firsts = (self.vocab.expansion(i)[:1] for i in range(len(self.vocab)))
+        return np.array([bool(first) and first[0] in self.bar_ids for first in firsts])
+
+    def is_valid(self, ids: Sequence[int]) -> bool:
+        """Return whether `ids` decode without a repair, as far as there is a grammar to tell."""
+        if self.grammar is None:
+            return True
+        state = self.grammar.start()
+        for id in ids:
+            if not self.grammar.mask(state)[id]:
+                return False
+            state = self.grammar.step(state, id)
+        return bool(self.grammar.accepting(state))
+
+    def bar_starts(self, ids: Sequence[int]) -> list[int]:
+        """Return where bars begin in `ids`."""
+        import numpy as np
+
+        return cast(list[int], self.tokenizer.bar_starts(np.array(ids, dtype=np.int64)).tolist())
