@@ -1,15 +1,17 @@
 """Compare `remi` with MidiTok's REMI, id for id, on MIDI files: `make check-oracle`.
 
-Prints one line a configuration: the files, those that MidiTok or symusic rejects, those without a
-note in the vocabulary, and the files whose ids differ. Exits with 1 if there is one.
+Prints one line a configuration as soon as it is done: the files, those that MidiTok or symusic
+rejects, those without a note in the vocabulary, and those whose ids differ. Exits with 1 if any do.
 """
 
 import argparse
 import hashlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,22 +106,19 @@ def first_difference(
     return "the same ids, but not the same word on lost time signatures"
 
 
-def compare_files(job: tuple[Sequence[str], Sequence[str]]) -> list[Outcome]:
-    """Compare files, as one batch, in each of the configurations named."""
+def compare_files(job: tuple[str, Sequence[str]]) -> list[Outcome]:
+    """Compare files, as one batch, in the configuration named."""
     from symusic import Score
 
-    names, paths = job
+    name, paths = job
     outcomes, loaded = [], {}
     for path in paths:
         try:
             loaded[path] = Score(path)
         except Exception as error:  # symusic's errors are plain RuntimeError, ValueError ...
-            outcomes += [Outcome(name, path, "rejected", str(error)) for name in names]
-    for name in names:
-        ours, theirs = tokenizers(name)
-        results = compare_scores(ours, theirs, list(loaded.values()))
-        outcomes += [Outcome(name, path, *r) for path, r in zip(loaded, results, strict=True)]
-    return outcomes
+            outcomes.append(Outcome(name, path, "rejected", str(error)))
+    results = compare_scores(*tokenizers(name), list(loaded.values()))
+    return outcomes + [Outcome(name, path, *r) for path, r in zip(loaded, results, strict=True)]
 
 
 def midi_files(folders: Iterable[str], sample: int | None = None) -> list[str]:
@@ -138,14 +137,15 @@ def midi_files(folders: Iterable[str], sample: int | None = None) -> list[str]:
 def compare_all(
     names: Sequence[str], paths: Sequence[str], jobs: int, chunk: int = 32
 ) -> Iterator[Outcome]:
-    """Yield the outcome of every file in every configuration."""
-    work = [(names, paths[i : i + chunk]) for i in range(0, len(paths), chunk)]
+    """Yield the outcome of every file in every configuration, one configuration after another."""
+    chunks = [paths[start : start + chunk] for start in range(0, len(paths), chunk)]
+    work = [(name, some) for name in names for some in chunks]
     if jobs == 1:
         for job in work:
             yield from compare_files(job)
         return
     with get_context("spawn").Pool(jobs) as pool:
-        for outcomes in pool.imap_unordered(compare_files, work):
+        for outcomes in pool.imap(compare_files, work):
             yield from outcomes
 
 
@@ -166,20 +166,22 @@ def main() -> int:
     if not paths:
         parser.error(f"no MIDI files in {', '.join(options.folders)}")
     start = time.monotonic()
-    counts = {name: dict.fromkeys(("same", "different", "empty", "rejected"), 0) for name in names}
-    for outcome in compare_all(names, paths, options.jobs):
-        counts[outcome.config][outcome.outcome] += 1
-        if outcome.outcome == "different":
-            print(f"{outcome.path}: {outcome.config}: {outcome.detail}", file=sys.stderr)
     print(f"{'configuration':32} {'files':>7} {'rejected':>9} {'empty':>7} {'differences':>12}")
-    for name, count in counts.items():
+    differences = 0
+    for name, outcomes in groupby(compare_all(names, paths, options.jobs), lambda o: o.config):
+        count: Counter[str] = Counter()
+        for outcome in outcomes:
+            count[outcome.outcome] += 1
+            if outcome.outcome == "different":
+                print(f"{outcome.path}: {name}: {outcome.detail}", file=sys.stderr)
+        differences += count["different"]
         print(
-            f"{name:32} {len(paths):7} {count['rejected']:9} {count['empty']:7}"
-            f" {count['different']:12}"
+            f"{name:32} {count.total():7} {count['rejected']:9} {count['empty']:7}"
+            f" {count['different']:12}",
+            flush=True,
         )
-    different = sum(count["different"] for count in counts.values())
-    print(f"{different} differences, {time.monotonic() - start:.0f} s")
-    return int(different > 0)
+    print(f"{differences} differences, {time.monotonic() - start:.0f} s")
+    return int(differences > 0)
 
 
 if __name__ == "__main__":
