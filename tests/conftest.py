@@ -85,14 +85,18 @@ class Runner:
         env: dict[str, str] | None,
         timeout: float,
     ) -> Result:
-        done = subprocess.run(
-            argv,
-            input=stdin,
-            capture_output=True,
-            cwd=self.folder,
-            env=self.env | (env or {}),
-            timeout=timeout,
-        )
+        try:
+            done = subprocess.run(
+                argv,
+                input=stdin,
+                capture_output=True,
+                cwd=self.folder,
+                env=self.env | (env or {}),
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = (error.stderr or b"").decode(errors="replace")
+            pytest.fail(f"$ {shown}\nno end after {timeout} s\n--- stderr\n{said[-4000:]}")
         result = Result(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
         if code is not None and result.code != code:
             files = sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*"))
