@@ -12,7 +12,6 @@ from midigen import checkpointing
 from midigen.atomic import move_folder
 from midigen.errors import MidigenError
 from midigen.modelfolder import CONFIG
-from midigen.spool import is_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class RunFolder:
                 raise MidigenError(
                     f"{self.out} {what}; --force replaces it, --resume continues its training"
                 )
-            if checkpointing.exists(self.state) or is_sealed(self.state / "store"):
+            if self.settings.is_file():
                 raise MidigenError(
                     f"{self.work} holds an unfinished run; --resume continues it, --force drops it"
                 )
@@ -53,18 +52,21 @@ class RunFolder:
             shutil.rmtree(self.work)
         self.state.mkdir(parents=True)
 
-    def reopen(self) -> None:
-        """Find the run to continue. A finished one is continued in a copy beside it.
-
-        Raises MidigenError if there is none.
-        """
+    def held(self) -> Path:
+        """Return the ``training`` folder of the run to continue. Raises MidigenError if none."""
         if self.settings.is_file():
-            return
+            return self.state
         finished = self.out / "training"
         if not checkpointing.exists(finished):
             raise MidigenError(
                 f"nothing to resume: neither {self.work} nor {self.out} holds the state of a run"
             )
+        return finished
+
+    def reopen(self) -> None:
+        """Make `work` hold the run to continue: a finished one goes on in a copy beside it."""
+        if self.held() == self.state:
+            return
         if self.work.exists():
             shutil.rmtree(self.work)
         shutil.copytree(self.out, self.work, copy_function=_link)

@@ -158,3 +158,14 @@ class Trainer:
         """Go on where the state in `folder` stands."""
         self.progress = checkpointing.load(self.folder, self.optimizer)
         self._line_at = self._saved_at = self.progress.elapsed
+
+    def reopen(self) -> None:
+        """Take a run up that may have ended, under a schedule that may have changed."""
+        progress = self.progress
+        if progress.finished:
+            progress.finished, progress.bad = False, 0
+            progress.next_eval = int(self._share() * self.settings.evals) + 1
+
+    def ending(self) -> Ending:
+        """Return how a finished run ended."""
+        return "done" if self._share() >= 1.0 else "early"

@@ -95,7 +95,7 @@ def train(request: Request, teller: Teller) -> int:
     _announce(prepared, device, teller)
     settings.save(folder.settings)
     trainer = _trainer(prepared, folder, device, resume=checkpointing.exists(folder.state))
-    ending = _run(trainer, teller)
+    ending = _run(trainer, teller, longer="unit" in request.asked)
     if ending == "stopped":
         teller.warn(
             f"stopped at step {trainer.progress.step}, saved in {folder.work};"
@@ -123,15 +123,14 @@ def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]
             )
         return folder, settings
     folder = RunFolder(request.out or last_unfinished())
+    held = folder.held()
+    settings = Settings.read(held / folder.settings.name).resumed(request.asked)
+    if held != folder.state and "unit" not in request.asked:
+        raise UsageError(
+            f"{folder.out} is trained to its end, step {checkpointing.read_progress(held).step};"
+            " say how far to go on: --steps, --epochs or --minutes"
+        )
     folder.reopen()
-    settings = Settings.read(folder.settings).resumed(request.asked)
-    if checkpointing.exists(folder.state):
-        progress = checkpointing.read_progress(folder.state)
-        if progress.finished and "unit" not in request.asked:
-            raise UsageError(
-                f"{folder.out} is trained to its end, step {progress.step};"
-                " say how far to go on: --steps, --epochs or --minutes"
-            )
     return folder, settings
 
 
@@ -214,7 +213,11 @@ def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool
     return trainer
 
 
-def _run(trainer: Trainer, teller: Teller) -> Ending:
+def _run(trainer: Trainer, teller: Teller, *, longer: bool) -> Ending:
+    """Train on. A run that had ended, and is not to be longer, only lacked its last words."""
+    if trainer.progress.finished and not longer:
+        return trainer.ending()
+    trainer.reopen()
     interrupt = Interrupt()
     total = trainer.schedule.steps
     with interrupt.caught(), teller.progress(total=total, unit="step") as bar:
