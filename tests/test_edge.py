@@ -133,7 +133,7 @@ def test_interrupt_is_exit_130_and_silent(probe: list[str]) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(2)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, b"")
 
 

@@ -68,11 +68,9 @@ def test_results_come_in_the_order_of_the_items(jobs: int) -> None:
 
 
 def test_work_is_done_in_as_many_processes_as_jobs_and_never_here() -> None:
-    items = [(0.05, n) for n in range(6)]
-    assert {pid for _, pid in imap(worker_pid, range(4), jobs=1)} != {os.getpid()}
-    began = time.monotonic()
-    imap(sleep_and_square, items, jobs=6)
-    assert time.monotonic() - began < 0.25
+    for jobs in (1, 4):
+        pids = {pid for _, pid in imap(worker_pid, range(8), jobs)}
+        assert len(pids) == jobs and os.getpid() not in pids
 
 
 def test_few_items_start_few_workers() -> None:
@@ -89,16 +87,23 @@ def test_few_items_start_few_workers() -> None:
         ("exit", "crash", "exit code 3"),
         ("kill", "crash", "killed by SIGKILL"),
         ("segfault", "crash", "killed by SIGSEGV"),
-        ("hang", "timeout", "more than 0.5 s"),
         ("raise", "error", "ValueError: no such thing"),
     ],
 )
 def test_bad_item_costs_one_item(jobs: int, item: str, reason: str, detail: str) -> None:
     items = ["a", item, "b", "c", item, "d"]
-    results = imap(misbehave, items, jobs, timeout=0.5)
+    results = imap(misbehave, items, jobs)
     assert [given for given, _ in results] == items
     fault = Fault(reason, detail)
     assert [result for _, result in results] == ["A", fault, "B", "C", fault, "D"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_item_that_hangs_costs_one_item(jobs: int) -> None:
+    # Long enough for a machine that is busy with other things to do the others in time.
+    results = imap(misbehave, ["a", "hang", "b", "c"], jobs, timeout=3.0)
+    fault = Fault("timeout", "more than 3 s")
+    assert [result for _, result in results] == ["A", fault, "B", "C"]
 
 
 def test_result_that_cannot_be_sent_is_an_error_of_its_item() -> None:
@@ -117,7 +122,8 @@ def test_worker_killed_while_idle_costs_nothing() -> None:
         yield from range(2)
         (only,) = children()
         only.kill()
-        time.sleep(0.1)
+        while only.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
         yield from range(2, 4)
 
     results = LocalExecutor(jobs=1).imap(abs, items(), 20.0, 1)
@@ -145,9 +151,9 @@ def test_items_are_read_lazily() -> None:
 
 
 def test_result_that_waits_for_its_reader_is_no_timeout() -> None:
-    results = LocalExecutor(jobs=1).imap(bytes, [2_000_000, 1, 2], 0.5, 2)
+    results = LocalExecutor(jobs=1).imap(bytes, [2_000_000, 1, 2], 2.0, 2)
     next(results)
-    time.sleep(1.0)
+    time.sleep(2.5)
     assert [len(result) for _, result in results] == [1, 2]
 
 
@@ -165,7 +171,7 @@ def test_closing_ends_all_workers_at_once() -> None:
     next(results)
     began = time.monotonic()
     results.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20
     assert not children()
 
 
@@ -225,7 +231,7 @@ def start(tmp_path: Path, body: str) -> "subprocess.Popen[str]":
     )
 
 
-def wait_for_end(pids: list[int], seconds: float = 5.0) -> None:
+def wait_for_end(pids: list[int], seconds: float = 20.0) -> None:
     """Fail if one of the processes still runs after that time."""
     processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(processes, timeout=seconds)
@@ -271,7 +277,7 @@ def test_interrupt_ends_workers_without_a_word_from_them(tmp_path: Path) -> None
         assert parent.stdout is not None and parent.stderr is not None
         pids = [int(parent.stdout.readline()) for _ in range(2)]
         os.killpg(parent.pid, signal.SIGINT)
-        assert parent.wait(timeout=5) == 130
+        assert parent.wait(timeout=20) == 130
         assert parent.stderr.read() == ""
         wait_for_end(pids)
 
@@ -285,7 +291,8 @@ def test_dead_worker_does_not_end_a_filter_by_sigpipe(tmp_path: Path) -> None:
             import psutil
             (only,) = psutil.Process().children()
             only.kill()
-            time.sleep(0.1)
+            while only.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
             yield 2
 
         print(*(result for _, result in LocalExecutor().imap(work, items(), 20, 1)))
