@@ -148,7 +148,8 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
         inverse = (norm.square_() / x.shape[-1] + eps).rsqrt_()
         scale = inverse.to(x.dtype)
         unit = x * scale
@@ -161,7 +162,8 @@ class _Norm(Function):
         (dy,) = grads
         g = dy * weight
         inner = torch.linalg.vecdot(g, unit).div_(-unit.shape[-1]).unsqueeze(-1)
-        dw = (dy * unit).flatten(0, -2).sum(0, dtype=torch.float32).to(weight.dtype)
+        wide = torch.promote_types(dy.dtype, torch.float32)
+        dw = (dy * unit).flatten(0, -2).sum(0, dtype=wide).to(weight.dtype)
         return g.addcmul_(unit, inner).mul_(scale), dw, None
 
 
