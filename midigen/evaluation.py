@@ -61,7 +61,7 @@ class HeldOut:
                 for name in ("notes", "bars")
             )
             report.all.add(nats, notes, bars)
-            for genre in self._store.labels[row["labels"]].get("genre", []):
+            for genre in self._store.values(int(self._span.row[i]), "genre"):
                 report.genres.setdefault(genre, Total()).add(nats, notes, bars)
             if bar is not None:
                 bar.update()

@@ -33,13 +33,12 @@ def count_values(
 
     A value of fewer than `least` pieces is unknown: a token that is seen a few times says nothing.
     """
-    chosen = store.rows[rows]
-    numbers, times = np.unique(chosen["labels"][chosen["copy"] == 0], return_counts=True)
+    originals = rows[store.rows["copy"][rows] == 0]
     counts: dict[str, Counter[str]] = {field: Counter() for field in fields}
-    for number, count in zip(numbers, times, strict=True):
-        for field, values in store.labels[number].items():
-            if field in counts:
-                counts[field].update(dict.fromkeys(values, int(count)))
+    for field, found in counts.items():
+        numbers, times = np.unique(store.rows[field][originals], return_counts=True)
+        for number, count in zip(numbers, times, strict=True):
+            found.update(dict.fromkeys(store.labels[field][number], int(count)))
     kept = {
         field: dict(
             sorted(
@@ -55,23 +54,20 @@ def count_values(
 class Prefixes:
     """The condition tokens of every row of a store.
 
-    longest: of all prefixes.
+    longest: no prefix has more tokens.
     """
 
     def __init__(self, store: Store, vocab: ModelVocab) -> None:
         self._rows = store.rows
-        self._tokens = [
-            [
-                [ids[value] for value in labels.get(field, []) if value in ids]
-                for field, ids in vocab.conditions.items()
-            ]
-            for labels in store.labels
-        ]
-        self.longest = max((sum(map(len, fields)) for fields in self._tokens), default=0)
+        self._tokens = {
+            field: [[ids[v] for v in values if v in ids] for values in store.labels[field]]
+            for field, ids in vocab.conditions.items()
+        }
+        self.longest = sum(max(map(len, found)) for found in self._tokens.values())
 
     def whole(self, row: int) -> list[int]:
         """Return all condition tokens of a row: genre, artist, era."""
-        return [id for ids in self._tokens[self._rows["labels"][row]] for id in ids]
+        return [id for ids in self._fields(row) for id in ids]
 
     def draw(self, row: int, number: int, dropout: float) -> list[int]:
         """Return the tokens with each field dropped with probability `dropout`.
@@ -79,7 +75,10 @@ class Prefixes:
         number: 64 random bits, of which each field takes 16.
         """
         kept: list[int] = []
-        for place, ids in enumerate(self._tokens[self._rows["labels"][row]]):
+        for place, ids in enumerate(self._fields(row)):
             if (number >> (16 * place) & 0xFFFF) >= dropout * 0x10000:
                 kept += ids
         return kept
+
+    def _fields(self, row: int) -> list[list[int]]:
+        return [found[self._rows[field][row]] for field, found in self._tokens.items()]

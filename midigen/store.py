@@ -1,7 +1,8 @@
 """The token store: a stream of records on disk, as training reads it. Flat arrays, memory-mapped.
 
-ids.bin: all ids, end to end. index.bin: one `ROW` a piece. labels.json: the sets of labels that
-occur. groups.txt: the group of each row, a JSON string a line. store.json: what seals it.
+ids.bin: all ids, end to end. index.bin: one `ROW` a piece. labels.json: the sets of values that
+occur in each condition field. groups.txt: the group of each row, a JSON string a line. store.json:
+what seals it.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ ROW = np.dtype(
         ("length", "<u4"),
         ("notes", "<i4"),  # -1: nobody counted
         ("bars", "<i4"),
-        ("labels", "<u4"),
+        *((field, "<u4") for field in FIELDS),  # the piece's values: a place in labels.json
         ("key", "<u8"),  # hash of id, part and aug: the piece's own number
         ("group", "<u8"),
         ("bucket", "u1"),
@@ -58,7 +59,7 @@ class StoreWriter:
         self._ids = self._open("ids.bin")
         self._index = self._open("index.bin")
         self._groups = self._open("groups.txt")
-        self._labels: dict[bytes, int] = {}
+        self._labels: dict[str, dict[str, int]] = {field: {"[]": 0} for field in FIELDS}
         self._digest = 0
         self._unchecked = 0
 
@@ -72,7 +73,9 @@ class StoreWriter:
         row["offset"], row["length"] = self.tokens, len(record["ids"])
         row["notes"] = int(record["n"].get("notes", -1))
         row["bars"] = int(record["n"].get("bars", bars))
-        row["labels"] = self._label_row(labels_of(record))
+        for field, values in labels_of(record).items():
+            known = self._labels[field]
+            row[field] = known.setdefault(json.dumps(values), len(known))
         row["key"] = _short(piece_key(record))
         row["group"] = _short(record["group"])
         row["bucket"] = bucket(record["group"])
@@ -90,10 +93,6 @@ class StoreWriter:
             self.augs[name] = [min(low, value), max(high, value)]
         self._check_disk(len(ids))
 
-    def _label_row(self, labels: Mapping[str, list[str]]) -> int:
-        text = json.dumps(labels).encode()
-        return self._labels.setdefault(text, len(self._labels))
-
     def _check_disk(self, written: int) -> None:
         self._unchecked += written
         if self._unchecked >= _CHECK_EVERY:
@@ -103,9 +102,10 @@ class StoreWriter:
     def seal(self) -> "Store":
         """Close the files and write the seal; only a sealed store can be opened."""
         self.close()
-        (self.folder / "labels.json").write_text(
-            "[" + ",\n".join(text.decode() for text in self._labels) + "]\n"
-        )
+        labels = {
+            field: [json.loads(text) for text in sets] for field, sets in self._labels.items()
+        }
+        (self.folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
         seal = {
             "version": 1,
             "tok": self.tok,
@@ -155,10 +155,14 @@ class Store:
         return len(self.rows)
 
     @cached_property
-    def labels(self) -> list[dict[str, list[str]]]:
-        """The sets of labels, {field: values}; a row's `labels` is a place in this list."""
-        found: list[dict[str, list[str]]] = json.loads((self.folder / "labels.json").read_text())
+    def labels(self) -> dict[str, list[list[str]]]:
+        """The sets of values of each field; a row's `genre`, say, is a place in ``["genre"]``."""
+        found: dict[str, list[list[str]]] = json.loads((self.folder / "labels.json").read_text())
         return found
+
+    def values(self, row: int, field: str) -> list[str]:
+        """Return the values of a condition field that a row's piece names."""
+        return self.labels[field][self.rows[field][row]]
 
     def groups(self, chosen: "np.ndarray") -> list[str]:
         """Return the distinct groups of the rows where bool `chosen` is true, in stream order."""

@@ -175,7 +175,37 @@ main = Command(
             "ten minutes on augmented records",
             "tokaug --shift 6 tokens.jsonl | toktrain -o my.model --minutes 10",
         ),
+        Example("what a run would do and take", "toktrain --dry-run --epochs 5 tokens.jsonl"),
     ),
     is_filter=False,
+    sections={
+        "DATA": """\
+The stream is read to its end into a token store on disk before training begins; memory does not
+grow with it. Its order does not matter, and a record that comes twice counts once. --store keeps
+the store in a folder of its own: the next run with that --store and no FILE reads it instead of a
+stream, and a FILE that is given must hold the same records.
+
+meta.split of a record says whether it trains, validates or tests. Without it a hash of its group
+decides, 10 of 100 groups each for validation and test, so that copies and twins of a piece are
+never torn apart; of few groups some are held out, of a single piece its last tenth. Copies made by
+tokaug train beside their piece and are never held out. The rule lies in split.json.""",
+        "LENGTH": """\
+--minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
+100 of the run and falls along a cosine to its end. Validation, --evals times in the run, reads whole
+held-out pieces; the weights with the lowest loss are kept. After --patience validations without
+gain the run ends.""",
+        "FILES": """\
+DIR.training holds the run until it is done and then gets the name DIR. Ctrl-C, or SIGTERM, saves
+there and exits with 130; --resume -o DIR goes on from there, also after a crash. A run of --steps
+or --epochs that is resumed gives the same weights, bit for bit, as one that was not stopped.
+
+The folder holds model.safetensors and config.json (transformers opens the default model as
+LlamaForCausalLM), vocab.json, split.json, metrics.jsonl, curves.png, README.md (the card), and in
+training/ what --resume needs to go on with more steps; --no-state leaves that out.""",
+        "METRICS": """\
+A JSON object a line. event is train (loss of the step, learning rate, tokens a second), eval (the
+mean training loss since the last one; val: losses in nats a token, a note and a bar) or final (the
+kept weights on all of validation and test, in all and for each genre).""",
+    },
     see_also=("toksample", "tokeval", "tokaug", "tokfilter", "midigen-record"),
 )
