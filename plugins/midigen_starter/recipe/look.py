@@ -1,4 +1,5 @@
-"""Look at samples beside real pieces: ``look.py SAMPLES.jsonl REAL.jsonl [-o ROLLS.png]``.
+"""Look at samples beside real pieces: ``look.py SAMPLES.jsonl REAL.jsonl [-o ROLLS.png]``,
+or at one sample: ``look.py SAMPLE.jsonl -o ROLL.png``.
 
 Prints a table per genre: for each measure the real pieces' 5th, 50th and 95th percentile, the
 samples' median, and how many samples lie within the real spread. Draws piano rolls of the first
@@ -42,19 +43,20 @@ class Piece:
                     note["time"] * 4 / score.tpq,
                     np.maximum(note["duration"] * 4 / score.tpq, 0.5),
                     note["pitch"],
-                    np.full(len(note["time"]), track.is_drum),
+                    np.full(len(note["time"]), -1 if track.is_drum else track.program),
                 ]
             )
             for track in score.tracks
             for note in [track.notes.numpy()]
         ]
-        onset, length, pitch, drum = np.concatenate(rows, axis=1) if rows else np.zeros((4, 0))
+        onset, length, pitch, program = np.concatenate(rows, axis=1) if rows else np.zeros((4, 0))
         signature = score.time_signatures[0] if score.time_signatures else None
         self.bar = 16 * signature.numerator / signature.denominator if signature else 16.0
         start = self.bar * (onset.min() // self.bar) if len(onset) else 0
         keep = onset < start + BARS * self.bar
         self.onset, self.length = onset[keep] - start, length[keep]
-        self.pitch, self.drum = pitch[keep], drum[keep].astype(bool)
+        self.pitch, self.program = pitch[keep], program[keep].astype(int)
+        self.drum = self.program < 0
 
     def measures(self) -> tuple[float, ...]:
         """Return the values of MEASURES."""
@@ -154,12 +156,34 @@ def draw(samples: dict[str, list[Piece]], real: dict[str, list[Piece]], path: Pa
     figure.savefig(path, dpi=80)
 
 
+def draw_one(record: Record, path: Path) -> None:
+    """Draw the first 16 bars of a record, a colour a program, drums in grey."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    piece = Piece(record, {})
+    figure, axis = pyplot.subplots(figsize=(12, 3.2), constrained_layout=True)
+    colours = np.where(piece.drum, "0.6", np.char.mod("C%d", piece.program % 10))
+    axis.barh(piece.pitch, piece.length, left=piece.onset, color=colours, height=0.9, linewidth=0)
+    axis.set_xticks(np.arange(0, BARS + 1) * piece.bar, range(1, BARS + 2))
+    axis.set_xlim(0, BARS * piece.bar)
+    axis.set_xlabel("bar")
+    axis.set_ylabel("pitch")
+    axis.grid(axis="x", alpha=0.3)
+    figure.savefig(path, dpi=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("samples")
-    parser.add_argument("real")
+    parser.add_argument("real", nargs="?")
     parser.add_argument("-o", type=Path)
     options = parser.parse_args()
+    if options.real is None:
+        draw_one(next(iter(RecordReader([options.samples], Rejects(strict=True)))), options.o)
+        return
     samples, real = by_genre(options.samples), by_genre(options.real)
     for line in table(samples, real):
         sys.stdout.write(line + "\n")
