@@ -191,9 +191,9 @@ never torn apart; of few groups some are held out, of a single piece its last te
 tokaug train beside their piece and are never held out. The rule lies in split.json.""",
         "LENGTH": """\
 --minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
-100 of the run and falls along a cosine to its end. Validation, --evals times in the run, reads whole
-held-out pieces; the weights with the lowest loss are kept. After --patience validations without
-gain the run ends.""",
+100 of the run and falls along a cosine to its end. Validation, --evals times in the run, reads
+whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
+without gain the run ends.""",
         "FILES": """\
 DIR.training holds the run until it is done and then gets the name DIR. Ctrl-C, or SIGTERM, saves
 there and exits with 130; --resume -o DIR goes on from there, also after a crash. A run of --steps
