@@ -1,6 +1,5 @@
 """All that stands between a sealed store and the first training step."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -145,46 +144,3 @@ def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedul
         return Schedule(peak, None, settings.amount * 60)
     steps = settings.amount * (steps_an_epoch if settings.unit == "epochs" else 1)
     return Schedule(peak, max(1, round(steps)))
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What a run will take, from a few steps of it. seconds: of the whole run; memory in bytes."""
-
-    step_s: float
-    steps: int
-    seconds: float
-    memory: int
-
-
-def forecast(prepared: Prepared, device: str) -> Forecast:
-    """Measure three steps on a copy of the model."""
-    import copy
-    import resource
-    import sys
-
-    import torch
-
-    from midigen.optimizer import Optimizer, compute_dtype
-
-    settings = prepared.settings
-    dtype = compute_dtype(device, settings.dtype)
-    optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype)
-    times = []
-    for _, batch in zip(range(3), prepared.windows.batches(settings.rows), strict=False):
-        start = time.monotonic()
-        optimizer.step(batch, 1e-4)
-        times.append(time.monotonic() - start)
-    step_s = min(times)
-    if prepared.schedule.steps is not None:
-        steps, seconds = prepared.schedule.steps, prepared.schedule.steps * step_s
-    else:
-        seconds = prepared.schedule.seconds or 0.0
-        steps = max(1, int(seconds / step_s))
-    if device.startswith("cuda"):
-        memory = torch.cuda.max_memory_allocated(device)
-    else:
-        # Kilobytes on Linux, bytes on macOS (getrusage(2)).
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        memory = peak if sys.platform == "darwin" else peak * 1024
-    return Forecast(step_s, steps, seconds, memory)

@@ -1,12 +1,9 @@
 """A training run from its stream to the finished model folder."""
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +11,10 @@ from midigen import checkpointing, devices, metrics, modelfolder
 from midigen.card import write_card
 from midigen.curves import plot
 from midigen.errors import MidigenError, UsageError
+from midigen.forecast import describe
+from midigen.interrupt import Interrupt
 from midigen.optimizer import Optimizer, compute_dtype
-from midigen.preparation import Prepared, forecast, model_config, prepare
+from midigen.preparation import Prepared, model_config, prepare
 from midigen.runfolder import RunFolder, free_name, last_unfinished
 from midigen.settings import DEFAULT_MINUTES, Settings
 from midigen.spool import Source, check_disk, check_same, clear, is_sealed, spool
@@ -56,27 +55,6 @@ class Request:
     command: str = ""
     keep_state: bool = True
     dry: bool = False
-
-
-@dataclass(slots=True)
-class Interrupt:
-    """Ctrl-C and SIGTERM ask a run to stop behind its step; a second one stops it at once."""
-
-    asked: bool = field(default=False)
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        def note(number: int, frame: Any) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-
-        old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
 
 
 def train(request: Request, teller: Teller) -> int:
@@ -280,37 +258,9 @@ def _dry_run(request: Request, teller: Teller, device: str) -> int:
         store = _open_store(request, place)
         read_s = time.monotonic() - start
         prepared = prepare(store, settings, place / "merged")
-        found = _describe(prepared, device, read_s)
+        found = describe(prepared, device, read_s)
     for key, value in found.items() if sys.stdout.isatty() else ():
         sys.stdout.write(f"{key:>16}  {value}\n")
     if not sys.stdout.isatty():
         sys.stdout.write(json.dumps(found) + "\n")
     return 0
-
-
-def _describe(prepared: Prepared, device: str, read_s: float) -> dict[str, Any]:
-    corpus, rows = prepared.corpus, prepared.corpus.store.rows
-    found: dict[str, Any] = {"event": "plan"}
-    for name, span in (("train", corpus.train), ("val", corpus.val), ("test", corpus.test)):
-        notes = rows["notes"][span.row]
-        found[name] = {
-            "pieces": len(span),
-            "copies": int(rows["copy"][span.row].sum()),
-            "tokens": span.tokens,
-            "notes": int(notes.sum(dtype="int64")) if (notes >= 0).all() else None,
-        }
-    ahead = forecast(prepared, device)
-    return found | {
-        "split": corpus.rule.kind,
-        "ids": len(prepared.vocab),
-        "merges": len(prepared.vocab.expansions),
-        "conditions": {field: len(values) for field, values in prepared.vocab.counts.items()},
-        "parameters": prepared.parameters,
-        "device": device,
-        "memory_mb": ahead.memory >> 20,
-        "steps": ahead.steps,
-        "epochs": round(ahead.steps / prepared.steps_an_epoch, 2),
-        "seconds_a_step": round(ahead.step_s, 4),
-        "minutes": round(ahead.seconds / 60, 2),
-        "read_s": round(read_s, 1),
-    }
