@@ -104,7 +104,12 @@ class BatchTokenizer(Tokenizer, Protocol):
 
 
 class Model(Protocol):
-    """Group ``midigen.models``: the entry point is a module-like object with these names."""
+    """Group ``midigen.models``: the entry point is a module-like object with these names.
+
+    Two more are used where they are there: ``PRESETS``, a dict from preset name to `Config`, for
+    ``toktrain --preset``; and ``hf_config(config, vocab, window) -> dict``, what config.json adds so
+    that `transformers` opens the folder.
+    """
 
     Config: type
     """A dataclass of plain JSON values, with defaults."""

@@ -14,7 +14,13 @@ def tokenizer_of(tok: str) -> Tokenizer:
 
     Raises MidigenError if it is not installed or if its vocabulary here is another one.
     """
-    spec, fingerprint = parse_tok(tok)
+    parsed = parse_tok(tok)
+    if parsed.is_learned:
+        raise MidigenError(
+            f"tok {tok}: this vocabulary was learned and lies in a file, which no installed"
+            " tokenizer reads"
+        )
+    spec, fingerprint = parsed
     tokenizer: Tokenizer = registry.tokenizer(spec)
     if tokenizer.vocab.fingerprint != fingerprint:
         raise MidigenError(

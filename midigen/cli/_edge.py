@@ -52,7 +52,7 @@ TokenizerOption = Annotated[
     Option(
         "--tokenizer",
         metavar="SPEC",
-        help="Tokenizer: name, name:key=value,... or a *.tok.json file.",
+        help="Tokenizer: name, name:key=value,... or package.module:Object.",
     ),
 ]
 ModelOption = Annotated[str | None, Option("--model", "-m", metavar="DIR", help="Model folder.")]
