@@ -8,6 +8,7 @@ the load average that each line shows (how many wanted a core in the last minute
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -59,16 +60,24 @@ def main() -> None:
                 wall, cpu = run(command, names, Path(folder) / side)
                 seconds[side].append(wall)
                 load = os.getloadavg()[0]
-                print(f"{number + 1} {side}: {wall:.2f} s, {cpu:.2f} s of CPU, load {load:.1f}")
+                print(
+                    f"{number + 1} {side}: {wall:.2f} s, {cpu:.2f} s of CPU, load {load:.1f}",
+                    flush=True,
+                )
         records = (Path(folder) / "midi2tok").read_bytes().splitlines()
         notes = sum(orjson.loads(line)["n"]["notes"] for line in records)
         ours, theirs = (ids_by_file(Path(folder) / side) for side in sides)
     median = {side: statistics.median(values) for side, values in seconds.items()}
-    for side, value in median.items():
-        print(f"{side}: {value:.2f} s (median of {args.runs}), {notes / value:,.0f} notes/s")
-    differ = sum(ours.get(name) != ids for name, ids in theirs.items())
-    print(f"{len(files)} files, {notes:,} notes; ids differ in {differ} files")
-    print(f"midi2tok -j{args.j} is {median['MidiTok'] / median['midi2tok']:.1f} times as fast")
+    result = {
+        "bench": f"midi2tok -j{args.j}, process against process",
+        "files": len(files),
+        "notes": notes,
+        "files_with_other_ids": sum(ours.get(name) != ids for name, ids in theirs.items()),
+        **{f"{side}_s": round(value, 2) for side, value in median.items()},
+        **{f"{side}_notes_per_s": round(notes / value) for side, value in median.items()},
+        "ratio": round(median["MidiTok"] / median["midi2tok"], 1),
+    }
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
