@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from midigen import merges
 from midigen.corpus import Corpus, divide
 from midigen.errors import MidigenError, UsageError
-from midigen.evaluation import HeldOut
+from midigen.heldout import HeldOut
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from midigen import checkpointing
 from midigen.checkpointing import Progress
 from midigen.errors import MidigenError
-from midigen.evaluation import HeldOut, Report
+from midigen.heldout import HeldOut, Report
 from midigen.metrics import Metrics
 from midigen.optimizer import Optimizer
 from midigen.prefetch import Prefetch
