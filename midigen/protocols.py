@@ -107,8 +107,8 @@ class Model(Protocol):
     """Group ``midigen.models``: the entry point is a module-like object with these names.
 
     Two more are used where they are there: ``PRESETS``, a dict from preset name to `Config`, for
-    ``toktrain --preset``; and ``hf_config(config, vocab, window) -> dict``, what config.json adds so
-    that `transformers` opens the folder.
+    ``toktrain --preset``; and ``hf_config(config, vocab, window) -> dict``, what config.json adds
+    so that `transformers` opens the folder.
     """
 
     Config: type
