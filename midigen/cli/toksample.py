@@ -74,7 +74,7 @@ def toksample(
             max=2,
             help="Higher is more surprising; 0 always takes the likeliest.",
         ),
-    ] = 1.0,
+    ] = 0.9,
     top_k: Annotated[
         int,
         Option(
@@ -91,7 +91,7 @@ def toksample(
             max=1,
             help="From the likeliest that together have this chance.",
         ),
-    ] = 0.98,
+    ] = 0.9,
     min_p: Annotated[
         float,
         Option(
