@@ -103,6 +103,18 @@ class BatchTokenizer(Tokenizer, Protocol):
     def encode_many(self, xs: Sequence[Any]) -> list[Encoded | Reject]: ...
 
 
+@runtime_checkable
+class MidiTokenizer(Tokenizer, Protocol):
+    """A tokenizer that needs more of a file than a score holds: channels, controllers, tracks."""
+
+    def encode_midi_many(self, files: Sequence[bytes]) -> list[Encoded | Reject]:
+        """Encode Standard MIDI Files, in order; a Reject stands in the place of one that fails.
+
+        `encode` does the same with a score's `dumps_midi()`.
+        """
+        ...
+
+
 class Model(Protocol):
     """Group ``midigen.models``: the entry point is a module-like object with these names.
 
