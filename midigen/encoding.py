@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from midigen.errors import MidigenError, Reject
-from midigen.ingest import parse
+from midigen.ingest import ingest
 from midigen.measure import Measure, measure_many
-from midigen.protocols import Encoded, Tokenizer
+from midigen.protocols import BatchTokenizer, Encoded, MidiTokenizer, Tokenizer
 from midigen.record import Record, complete, short_hash
 from midigen.registry import tokenizer as build_tokenizer
 from midigen.sources import Source, name_of, read_source
@@ -49,6 +49,8 @@ class _File:
     id: str = ""
     md5: str = ""
     score: Any = None
+    midi: bytes = b""
+    rung: str = ""
     measure: Measure | None = None
     encoded: Encoded | None = None
     reject: Reject | None = None
@@ -87,7 +89,7 @@ class FileEncoder:
         for file, measured in zip(alive, measure_many([f.score for f in alive]), strict=True):
             file.measure, file.reject = _settle(measured)
         alive = [file for file in alive if file.reject is None]
-        for file, encoded in zip(alive, self._encode([f.score for f in alive]), strict=True):
+        for file, encoded in zip(alive, self._encode(alive), strict=True):
             file.encoded, file.reject = _settle(encoded)
         return self._lines(files)
 
@@ -95,10 +97,15 @@ class FileEncoder:
         """Load and build what encoding needs, so that a fork has it: workers then start in ms."""
         self([A_NOTE])
 
-    def _encode(self, scores: Sequence[Any]) -> list[Encoded | Reject]:
-        """Encode scores: in one go where the tokenizer can."""
-        encode_many = getattr(self.tokenizer, "encode_many", None)
-        results = encode_many(scores) if encode_many else [self._encode_one(s) for s in scores]
+    def _encode(self, files: Sequence[_File]) -> list[Encoded | Reject]:
+        """Encode files: in one go where the tokenizer can, their bytes where it wants those."""
+        results: list[Encoded | Reject]
+        if isinstance(self.tokenizer, MidiTokenizer):
+            results = self.tokenizer.encode_midi_many([file.midi for file in files])
+        elif isinstance(self.tokenizer, BatchTokenizer):
+            results = self.tokenizer.encode_many([file.score for file in files])
+        else:
+            results = [self._encode_one(file.score) for file in files]
         return [self._judge(result) for result in results] if self._strict else results
 
     def _encode_one(self, score: Any) -> Encoded | Reject:
@@ -134,7 +141,9 @@ class FileEncoder:
     def _records(self, file: _File) -> list[Record]:
         """Return the records of a file: one, or one a part."""
         assert file.encoded is not None and file.measure is not None
-        meta = {"lossy": list(file.lossy)} if file.lossy else {}
+        meta: dict[str, Any] = {"ingest": file.rung} if file.rung else {}
+        if file.lossy:
+            meta["lossy"] = list(file.lossy)
         known: Record = {
             "group": file.measure.group,
             "src": name_of(file.source),
@@ -158,7 +167,7 @@ def _open(file: _File) -> None:
     """Read and parse, or note why not."""
     try:
         data = read_source(file.source)
-        file.score = parse(data)
+        file.score, file.midi, file.rung = ingest(data)
     except Reject as reject:
         file.reject = reject
         return

@@ -1,6 +1,6 @@
 """MIDI bytes to a score, or a reject that says what is wrong with them."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from midigen.errors import Reject
 
@@ -9,6 +9,23 @@ if TYPE_CHECKING:
 
 REASONS = ("empty", "not_midi", "time_division", "broken")
 """Why bytes are no score: the reasons of the rejects that `parse` raises."""
+
+
+class Ingested(NamedTuple):
+    """What became of the bytes of a file.
+
+    score: in ticks. midi: the Standard MIDI File that it was parsed from, the bytes themselves
+    where nothing had to be mended. rung: what had to be done, `meta.ingest`; empty for nothing.
+    """
+
+    score: "ScoreTick"
+    midi: bytes
+    rung: str = ""
+
+
+def ingest(data: bytes) -> Ingested:
+    """Return the score in a file. Raises Reject with one of `REASONS`."""
+    return Ingested(parse(data), data)
 
 
 def parse(data: bytes) -> "ScoreTick":

@@ -450,6 +450,39 @@ def test_guilty_files_alone_are_lost(run: Runner, crasher: dict[str, str], jobs:
     assert "1 crash, 1 timeout, 1 error" in result.err
 
 
+BYTE_READER = """
+from midigen.errors import Reject
+from midigen.protocols import Encoded
+from midigen_remi import Remi
+
+class ByteReader(Remi):
+    "One id a file: the number of its tracks, as its header says; no scores are wanted."
+
+    def encode_many(self, xs):
+        raise AssertionError("this one reads bytes")
+
+    def encode_midi_many(self, files):
+        import numpy as np
+
+        counts = [int.from_bytes(file[10:12]) for file in files]
+        return [
+            Encoded([np.array([count], np.uint16)]) if count > 1 else Reject("one", "track")
+            for count in counts
+        ]
+"""
+
+
+def test_tokenizer_that_reads_midi_gets_the_bytes(run: Runner, tunes: Path, hexdumps: Path) -> None:
+    (run.folder / "odd").mkdir()
+    (run.folder / "odd" / "reader.py").write_text(BYTE_READER)
+    files = [tunes / "sakura.mid", hexdumps / "one_note.mid", tunes / "rock_beat.mid"]
+    args = ["--tokenizer", "odd.reader:ByteReader", *files]
+    result = run("midi2tok", *args, env={"PYTHONPATH": str(run.folder)})
+    expected = [int.from_bytes(path.read_bytes()[10:12]) for path in files]
+    assert [record["ids"] for record in records(result)] == [[expected[0]], [expected[2]]]
+    assert "1 one" in result.err
+
+
 def test_memory_stays_flat_over_many_files(run: Runner, tunes: Path, bin_dir: Path) -> None:
     names = "\n".join([*map(str, sorted(tunes.glob("*.mid")))] * 200) + "\n"
     (run.folder / "list").write_text(names)
