@@ -14,6 +14,7 @@ from midigen.assignments import read_assignments
 from midigen.chunks import encode_files
 from midigen.encoding import FileEncoder, Lines
 from midigen.errors import MidigenError, UsageError
+from midigen.pedal import spec_for
 from midigen.protocols import Executor
 from midigen.registry import load
 from midigen.sources import Inputs, Source, find_sources
@@ -63,6 +64,7 @@ def convert(
     *,
     tokenizer: str | None = None,
     model: str | None = None,
+    pedal: str = "drop",
     assignments: Iterable[str] = (),
     jobs: int | None = None,
     timeout: float = 60.0,
@@ -75,14 +77,14 @@ def convert(
     """Write the records of all inputs, in order, and say the summary.
 
     jobs: worker processes; None: one, or one a core for more than `FEW_FILES` files. timeout: in
-    seconds, for one file. strict: the first reject, or file that the vocabulary cannot hold, raises
-    DataError.
+    seconds, for one file. pedal: one of `midigen.pedal.WAYS`. strict: the first reject, or file
+    that the vocabulary cannot hold, raises DataError.
     """
     totals = Totals()
     inputs = inputs.resolve()
     if inputs.on_stdin:
         run.inputs(["-"])
-    encoder = _make_encoder(tokenizer, model, assignments, strict)
+    encoder = _make_encoder(tokenizer, model, pedal, assignments, strict)
     with run.rejects(rejects, strict) as collector, run.output(output, force=force) as file:
         found: Iterable[Source] = find_sources(inputs.names(), collector)
         total = None
@@ -111,7 +113,7 @@ def convert(
 
 
 def _make_encoder(
-    tokenizer: str | None, model: str | None, assignments: Iterable[str], strict: bool
+    tokenizer: str | None, model: str | None, pedal: str, assignments: Iterable[str], strict: bool
 ) -> FileEncoder:
     """Return the encoder of a spec (with or without #fingerprint), of a model, or the default."""
     if tokenizer and model:
@@ -122,6 +124,10 @@ def _make_encoder(
 
         text = read_vocab(Path(model)).tok
     spec, _, fingerprint = text.partition("#")
+    if pedal != "drop":
+        if model:
+            raise UsageError("-m says what becomes of the pedal; leave out --pedal")
+        spec = spec_for(spec, pedal)
     encoder = FileEncoder(spec, read_assignments(assignments), strict)
     if fingerprint and encoder.tok.rpartition("#")[2] != fingerprint:
         raise MidigenError(f"tokenizer {text}: the vocabulary is {encoder.tok} here")

@@ -59,11 +59,21 @@ def tokenizer(spec: str, *, trusted: bool = False) -> Any:
     """Return the tokenizer of a spec (without fingerprint).
 
     trusted: the spec comes from the command line, so ``package.module:Object`` and parameters that
-    name files are allowed.
+    name files are allowed. The parameter ``pedal=extend`` is understood for every tokenizer of
+    scores: see `midigen.pedal`.
     """
     parsed = parse_spec(spec)
     if parsed.is_object:
         if not trusted:
             raise MidigenError(f"{spec!r} names a Python object: only a command line may")
         return load_object(spec)()
-    return load("tokenizers", parsed.name)(**parse_params(parsed.arg))
+    params = parse_params(parsed.arg)
+    pedal = params.pop("pedal", "drop")
+    found = load("tokenizers", parsed.name)(**params)
+    if pedal == "drop":
+        return found
+    if pedal != "extend":
+        raise MidigenError(f"{spec}: pedal={pedal} is not extend or drop")
+    from midigen.pedal import Extended
+
+    return Extended.of(found)

@@ -24,6 +24,14 @@ the vocabulary has), too_long (more than 100,000 bars), tokenizer (the tokenizer
 timeout, crash (the worker died of it) and error (a bug: please report it). no_files is a folder
 without MIDI files."""
 
+PEDAL = """\
+With --pedal extend, notes that end while the sustain pedal (controller 64) of their track is down
+last until it is released, or until the same pitch begins anew; drums do not. It works with every
+tokenizer that reads scores, leaves its vocabulary as it is, and stands in the spec of the records:
+remi:pedal=extend. With --pedal token the tokenizer's own tokens say it: those of parameter
+pedals=1, for tokenizers that have it. Without either the pedal is dropped, unless the tokenizer's
+parameters ask for it."""
+
 
 def midi2tok(
     run: Run,
@@ -47,6 +55,13 @@ def midi2tok(
     ] = False,
     tokenizer: TokenizerOption = None,
     model: ModelOption = None,
+    pedal: Annotated[
+        str,
+        Option(
+            metavar="WAY",
+            help="What becomes of the sustain pedal: drop, extend or token; see PEDAL.",
+        ),
+    ] = "drop",
     assign: Annotated[
         list[str] | None,
         Option("--set", metavar="KEY=VALUE", help="Put this into meta; a key twice gives a list."),
@@ -93,6 +108,7 @@ def midi2tok(
         Inputs(files or (), files_from, null),
         tokenizer=tokenizer,
         model=model,
+        pedal=pedal,
         assignments=assign or (),
         jobs=jobs,
         timeout=timeout,
@@ -114,6 +130,6 @@ main = Command(
             "find tunes -name '*.mid' -print0 | midi2tok -0 -j2 --rejects bad.jsonl > all.jsonl",
         ),
     ],
-    sections={"REJECTS": REJECTS},
+    sections={"PEDAL": PEDAL, "REJECTS": REJECTS},
     see_also=("tok2midi", "tokfilter", "toktrain", "midigen-record"),
 )
