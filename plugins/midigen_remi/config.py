@@ -37,7 +37,7 @@ bars, `Bar_End` and trailing bars are not offered.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from midigen.errors import MidigenError
 from midigen.spec import format_spec
@@ -103,6 +103,8 @@ class RemiConfig:
     Raises MidigenError for values that contradict each other.
     """
 
+    plugin: ClassVar[str] = "remi"
+
     res: Spans = ((4, 8), (8, 4))
     velocities: int = 32
     durations: tuple[int, ...] = PROGRAMS
@@ -148,7 +150,7 @@ class RemiConfig:
         }
         for fault, found in faults.items():
             if found:
-                raise MidigenError(f"remi: {fault}")
+                raise MidigenError(f"{self.plugin}: {fault}")
 
     def _used(self) -> dict[str, bool]:
         """Say of every parameter that hangs on another whether it has an effect."""

@@ -13,6 +13,7 @@ import numpy as np
 from midigen.protocols import Decoded
 from midigen.vocab import Vocab
 from midigen_remi.grammar import RemiGrammar, State
+from midigen_remi.miditok_import import import_miditok
 from midigen_remi.order import ACCEPTING, Phase, Type
 from midigen_remi.values import DRUMS
 
@@ -24,19 +25,17 @@ class MidiTokDecoder:
     """Decodes with MidiTok what the grammar leaves."""
 
     def __init__(self, config: "RemiConfig", vocab: Vocab) -> None:
-        from miditok import REMI, TokenizerConfig
-
+        miditok = import_miditok()
         self.config = config
         self.vocab = vocab
         self.grammar = RemiGrammar(config, vocab)
-        self.miditok: Any = REMI(TokenizerConfig(**config.miditok_arguments()))
+        self.miditok: Any = miditok.REMI(miditok.TokenizerConfig(**config.miditok_arguments()))
         # Decoding, MidiTok drops drum notes outside the range of the other pitches, which it
         # encodes; the grammar has seen to it that all pitches are of the vocabulary.
         self.miditok.config.pitch_range = (0, 127)
 
     def decode(self, parts: list[np.ndarray], programs: Sequence[int] | None) -> Decoded:
-        from miditok import TokSequence
-
+        TokSequence = import_miditok().TokSequence
         repairs: Counter[str] = Counter()
         clean = [repaired(self.grammar, ids.tolist(), repairs) for ids in parts]
         sequences = [TokSequence(ids=ids) for ids in clean]

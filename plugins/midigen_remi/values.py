@@ -178,9 +178,9 @@ def _runs(value: tuple[int, ...]) -> list[str]:
     return texts + ["drums"] * (DRUMS in value)
 
 
-def parse(codec: Codec, key: str, text: str) -> Any:
+def parse(codec: Codec, key: str, text: str, plugin: str = "remi") -> Any:
     """Read `text`, or raise MidigenError that says what a value of `key` looks like."""
     try:
         return codec.read(text)
     except ValueError as error:
-        raise MidigenError(f"remi: {key}={text} is not {codec.what}") from error
+        raise MidigenError(f"{plugin}: {key}={text} is not {codec.what}") from error
