@@ -20,7 +20,8 @@ class Progress:
     """Where a run stands. elapsed: seconds of training. tokens: targets learned from.
 
     best: lowest validation loss, at step `best_step`. bad: validations since without gain.
-    next_eval: the number of the next validation.
+    next_eval: the number of the next validation. low, flat, reductions: the loss that a plateau is
+    measured from, validations at about that loss, plateaus met (`midigen.schedule`).
     """
 
     step: int = 0
@@ -31,7 +32,23 @@ class Progress:
     best_step: int = 0
     bad: int = 0
     next_eval: int = 1
+    low: float | None = None
+    flat: int = 0
+    reductions: int = 0
     finished: bool = False
+
+    def watch(self, loss: float, patience: int) -> None:
+        """Take note of a validation: more than `patience` without gain are a plateau.
+
+        As `torch.optim.lr_scheduler.ReduceLROnPlateau`: a gain is 1/10,000 of the lowest.
+        """
+        if self.low is None or loss < self.low * (1 - 1e-4):
+            self.low, self.flat = loss, 0
+        else:
+            self.flat += 1
+        if self.flat > patience:
+            self.reductions += 1
+            self.flat = 0
 
 
 def save(folder: Path, optimizer: Optimizer, progress: Progress) -> None:

@@ -28,7 +28,7 @@ def forecast(prepared: Prepared, device: str) -> Forecast:
 
     settings = prepared.settings
     dtype = compute_dtype(device, settings.dtype)
-    optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype)
+    optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype, settings)
     times = []
     for _, batch in zip(range(3), prepared.windows.batches(settings.rows), strict=False):
         start = time.monotonic()

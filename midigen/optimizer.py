@@ -1,9 +1,11 @@
 """One training step: weights in fp32, products in bf16 where the device gains from it."""
 
 import copy
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midigen.settings import Settings
 from midigen.windows import Batch
 
 if TYPE_CHECKING:
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
 _MICRO = 16384
 """Places that are computed together; larger batches add gradients up."""
-_CLIP = 1.0
 
 
 def compute_dtype(device: str, asked: str) -> "torch.dtype":
@@ -37,31 +38,67 @@ def _cpu_has_bf16() -> bool:
     return bool({"amx_bf16", "avx512_bf16"} & set(flags))
 
 
+def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torch.optim.Optimizer]":
+    """Return the optimisers that together step all weights; vectors do not decay.
+
+    `Muon` steps matrices alone: AdamW the vectors, and the tables with a row a token (embedding
+    and output).
+    """
+    import torch
+
+    weights = list(model.parameters())
+    tables = {module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    rows = {len(table) for table in tables}
+    rules: list[torch.optim.Optimizer] = []
+    if settings.optimizer == "muon":
+        from midigen.muon import Muon
+
+        inner = [w for w in weights if w.dim() == 2 and w not in tables and len(w) not in rows]
+        rules.append(Muon(inner, weight_decay=settings.weight_decay))
+        stepped = set(inner)
+        weights = [w for w in weights if w not in stepped]
+    groups: list[dict[str, Any]] = [
+        {"params": [w for w in weights if w.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "adamax":
+        rules.append(torch.optim.Adamax(groups, lr=0.0, betas=settings.betas))
+    else:
+        fused = device == "cpu" or device.startswith("cuda") or None
+        rules.append(torch.optim.AdamW(groups, lr=0.0, betas=settings.betas, fused=fused))
+    return rules
+
+
 class Optimizer:
-    """AdamW on fp32 weights, with a copy of them in `dtype` that computes.
+    """Steps fp32 weights, with a copy of them in `dtype` that computes.
 
     master: the model with the weights that count. compute: the one that runs; the same in fp32.
     The copy is cast once a step; autocast would cast in every product and keep activations wider.
     """
 
     def __init__(
-        self, master: "nn.Module", device: str, dtype: "torch.dtype", *, compile: bool = False
+        self,
+        master: "nn.Module",
+        device: str,
+        dtype: "torch.dtype",
+        settings: Settings,
     ) -> None:
         import torch
 
         self.device = device
+        self.settings = settings
         self.master = master.to(device=device, dtype=torch.float32)
         self.compute = self.master
         if dtype != torch.float32:
             self.compute = copy.deepcopy(self.master).to(dtype)
-        self._run: Any = torch.compile(self.compute) if compile else self.compute
-        weights = list(self.master.parameters())
-        groups = [
-            {"params": [w for w in weights if w.dim() >= 2], "weight_decay": 0.1},
-            {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0},
-        ]
-        fused = device == "cpu" or device.startswith("cuda")
-        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=fused or None)
+        self._run: Any = torch.compile(self.compute) if settings.compile else self.compute
+        self.rules = rules_for(self.master, settings, device)
+        self._rule = {
+            weight: rule
+            for rule in self.rules
+            for group in rule.param_groups
+            for weight in group["params"]
+        }
 
     def step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """Learn from a batch; return its loss (nats a token) and the gradient's norm."""
@@ -72,11 +109,13 @@ class Optimizer:
         loss = torch.zeros((), device=self.device)
         for start in range(0, len(batch.ids), rows):
             loss += self._backward(batch, slice(start, start + rows))
-        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), _CLIP)
-        for group in self.adamw.param_groups:
-            group["lr"] = rate
-        self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
+        limit = self.settings.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), limit)
+        for rule in self.rules:
+            for group in rule.param_groups:
+                group["lr"] = rate
+            rule.step()
+            rule.zero_grad(set_to_none=True)
         self.refresh()
         return float(loss), float(norm)
 
@@ -91,7 +130,8 @@ class Optimizer:
             for array in (batch.ids, batch.targets, batch.segments)
         )
         logits = self._run(ids, segments if batch.packed else None)
-        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored)
+        smoothing = self.settings.label_smoothing
+        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
         loss.backward()
         if self.compute is not self.master:
             pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
@@ -121,7 +161,7 @@ class Optimizer:
         found = {}
         for name, weight in self.master.named_parameters():
             found[f"weight/{name}"] = weight.detach()
-            state = self.adamw.state.get(weight, {})
+            state = self._rule[weight].state.get(weight, {})
             for key, value in state.items():
                 found[f"{key}/{name}"] = value
         return found
@@ -137,6 +177,8 @@ class Optimizer:
                 if key == "weight":
                     weights[name].copy_(value)
                 else:
-                    place = "cpu" if key == "step" and not self.adamw.defaults["fused"] else None
-                    self.adamw.state[weights[name]][key] = value.to(place or self.device)
+                    rule = self._rule[weights[name]]
+                    on_cpu = key == "step" and not rule.defaults.get("fused")
+                    place = "cpu" if on_cpu else self.device
+                    rule.state[weights[name]][key] = value.to(place)
         self.refresh()

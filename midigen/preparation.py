@@ -72,6 +72,8 @@ def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
         settings.seed,
         unit=tokenizer.unit,
         dropout=settings.condition_dropout,
+        stride=settings.stride,
+        share=settings.epoch_share,
     )
     if corpus.train.tokens < settings.window:
         raise MidigenError(
@@ -140,7 +142,19 @@ def _build(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":
 
 
 def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedule:
+    steps, seconds = None, None
     if settings.unit == "minutes":
-        return Schedule(peak, None, settings.amount * 60)
-    steps = settings.amount * (steps_an_epoch if settings.unit == "epochs" else 1)
-    return Schedule(peak, max(1, round(steps)))
+        seconds = settings.amount * 60
+    else:
+        each = steps_an_epoch if settings.unit == "epochs" else 1
+        steps = max(1, round(settings.amount * each))
+    return Schedule(
+        peak,
+        steps,
+        seconds,
+        settings.schedule,
+        settings.warmup,
+        settings.lr_min,
+        settings.lr_factor,
+        steps_an_epoch,
+    )

@@ -1,20 +1,31 @@
-"""How far a run is, and the learning rate there: warm-up, then a cosine down to nothing."""
+"""How far a run is, and the learning rate there."""
 
 import math
 from dataclasses import dataclass
 
-_WARM = 0.03
-"""Share of a run in which the rate rises."""
+KINDS = ("cosine", "constant", "exponential", "plateau")
 _MOST_WARM_STEPS = 300
+"""A warm-up that is a share of the run is no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """steps: the run's length, or None where `seconds` is it."""
+    """steps: the run's length, or None where `seconds` is it.
+
+    kind: what follows the warm-up: ``cosine`` falls to `floor` at the run's end; ``constant``;
+    ``exponential`` is multiplied by `factor` after every epoch, down to `floor`; ``plateau`` by
+    `factor` whenever validation has stopped to gain, down to `floor`.
+    warmup: below 1 a share of the run, else steps. steps_an_epoch: of the training data.
+    """
 
     peak: float
     steps: int | None
     seconds: float | None = None
+    kind: str = "cosine"
+    warmup: float = 0.03
+    floor: float = 0.0
+    factor: float = 0.5
+    steps_an_epoch: float = 1.0
 
     def progress(self, step: int, elapsed: float) -> float:
         """Return the share of the run, 0..1, that is done after so many steps and seconds."""
@@ -23,12 +34,32 @@ class Schedule:
         assert self.seconds is not None
         return min(1.0, elapsed / self.seconds)
 
-    def rate(self, step: int, progress: float) -> float:
-        """Return the learning rate of the step that follows `step` steps."""
-        warm = self.steps * _WARM if self.steps is not None else math.inf
-        by_steps = (step + 1) / max(1.0, min(_MOST_WARM_STEPS, warm))
-        rise = min(1.0, by_steps if self.steps is not None else max(by_steps, progress / _WARM))
-        return self.peak * rise * 0.5 * (1 + math.cos(math.pi * progress))
+    def rate(self, step: int, progress: float, reductions: int = 0) -> float:
+        """Return the learning rate of the step that follows `step` steps.
+
+        reductions: how often a plateau was met.
+        """
+        return self._fallen(step, progress, reductions) * self._risen(step, progress)
+
+    def _risen(self, step: int, progress: float) -> float:
+        """Return the warm-up's factor, 0..1."""
+        if self.warmup >= 1:
+            return min(1.0, (step + 1) / self.warmup)
+        if self.steps is not None:
+            warm = min(_MOST_WARM_STEPS, self.steps * self.warmup)
+            return min(1.0, (step + 1) / max(1.0, warm))
+        # Seconds may rush through a warm-up at one step each: steps, too, must have been enough.
+        share = progress / self.warmup if self.warmup else 1.0
+        return min(1.0, max((step + 1) / _MOST_WARM_STEPS, share))
+
+    def _fallen(self, step: int, progress: float, reductions: int) -> float:
+        """Return the rate without the warm-up."""
+        if self.kind == "cosine":
+            return self.floor + (self.peak - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
+        if self.kind == "constant":
+            return self.peak
+        times = int(step / self.steps_an_epoch) if self.kind == "exponential" else reductions
+        return max(self.floor, self.peak * self.factor**times)
 
 
 def default_rate(parameters: int) -> float:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from midigen.errors import MidigenError, UsageError
 from midigen.modelfolder import write_json
+from midigen.schedule import KINDS
 
 Unit = Literal["steps", "minutes", "epochs"]
 DEFAULT_MINUTES = 20.0
@@ -17,6 +18,11 @@ class Settings:
     """A run. batch, eval_tokens: in model tokens. lr 0: chosen by the model's size.
 
     model: a spec of a model plugin; preset: what its settings are unless the spec says otherwise.
+    stride: 0: a piece is cut into windows, which are packed into rows; else it is read in windows
+    that start so many ids apart. epoch_share: how much of the windows an epoch takes.
+    betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
+    clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
+    `midigen.schedule`; plateau: validations without gain that make a plateau.
     condition: fields in order. condition_least: pieces that a value needs.
     evals: validations over the whole run. patience: validations without gain before it stops, 0 for
     never.
@@ -25,11 +31,23 @@ class Settings:
     model: str = "llama"
     preset: str = "small"
     window: int = 512
+    stride: int = 0
     batch: int = 8192
     lr: float = 0.0
+    optimizer: str = "adamw"
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    label_smoothing: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.03
+    lr_min: float = 0.0
+    lr_factor: float = 0.5
+    plateau: int = 2
     seed: int = 0
     unit: Unit = "minutes"
     amount: float = DEFAULT_MINUTES
+    epoch_share: float = 1.0
     bpe: int = 0
     specials: bool = True
     condition: tuple[str, ...] = ("genre", "artist", "era")
@@ -48,7 +66,16 @@ class Settings:
             "window": (8, 1 << 20),
             "batch": (self.window, 1 << 30),
             "lr": (0.0, 10.0),
+            "stride": (0, self.window),
+            "weight_decay": (0.0, 10.0),
+            "clip": (0.0, 1e9),
+            "label_smoothing": (0.0, 0.9),
+            "warmup": (0.0, 1e9),
+            "lr_min": (0.0, 10.0),
+            "lr_factor": (1e-6, 1.0),
+            "plateau": (0, 1_000_000),
             "amount": (1e-6, 1e9),
+            "epoch_share": (1e-6, 1.0),
             "bpe": (0, 1 << 20),
             "condition_dropout": (0.0, 1.0),
             "evals": (1, 100_000),
@@ -57,15 +84,19 @@ class Settings:
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                option = {"amount": self.unit}.get(name, name.replace("_", "-"))
+                option = self.unit if name == "amount" else _option(name)
                 raise UsageError(f"--{option} {value:g} is not in {low:g}..{high:g}")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise UsageError(f"--betas {self.betas}: both must be in 0..1, 1 excluded")
         for name, choices in (
+            ("optimizer", ("adamw", "adamax", "muon")),
+            ("schedule", KINDS),
             ("save_dtype", ("fp32", "bf16", "fp16")),
             ("dtype", ("auto", "fp32", "bf16")),
         ):
             if getattr(self, name) not in choices:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} {getattr(self, name)!r} is not {', '.join(choices)}")
+                value = getattr(self, name)
+                raise UsageError(f"--{_option(name)} {value!r} is not {', '.join(choices)}")
 
     @property
     def rows(self) -> int:
@@ -81,7 +112,8 @@ class Settings:
         data: dict[str, Any] = json.loads(path.read_text())
         if data.pop("version", None) != 1 or set(data) != {item.name for item in fields(cls)}:
             raise MidigenError(f"{path}: a run of another version of midigen")
-        return cls(**data | {"condition": tuple(data["condition"])})
+        lists = ("betas", "condition")
+        return cls(**data | {name: tuple(data[name]) for name in lists})
 
     def resumed(self, asked: dict[str, Any]) -> "Settings":
         """Return the settings of a continued run: its length and patience alone may change.
@@ -96,3 +128,16 @@ class Settings:
                     f" not {value}"
                 )
         return replace(self, **{name: asked[name] for name in free & asked.keys()})
+
+
+def parse_betas(text: str) -> tuple[float, float]:
+    """Return the two numbers of ``0.9,0.95``. Raises UsageError."""
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--betas {text!r} is not two numbers, as 0.9,0.95") from None
+    return first, second
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")

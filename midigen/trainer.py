@@ -67,7 +67,7 @@ class Trainer:
                 self.save()
                 return "stopped"
             batch = next(data)
-            rate = self.schedule.rate(progress.step, self._share())
+            rate = self.schedule.rate(progress.step, self._share(), progress.reductions)
             loss, norm = self.optimizer.step(batch, rate)
             if loss != loss or norm != norm:
                 raise MidigenError(
@@ -128,6 +128,7 @@ class Trainer:
             self.save_best()
         else:
             progress.bad += 1
+        progress.watch(loss, settings.plateau)
         recent = sum(self._recent) / len(self._recent) if self._recent else None
         line = {
             "event": "eval",

@@ -152,9 +152,7 @@ def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool
     import torch
 
     settings = prepared.settings
-    optimizer = Optimizer(
-        prepared.model, device, compute_dtype(device, settings.dtype), compile=settings.compile
-    )
+    optimizer = Optimizer(prepared.model, device, compute_dtype(device, settings.dtype), settings)
 
     def save_best() -> None:
         modelfolder.save(

@@ -62,7 +62,9 @@ class Batch:
 class Windows:
     """Rows of training data from a span of pieces.
 
-    unit: ids an event: chunks begin at whole events.
+    unit: ids an event: chunks begin at whole events. dropout: how often a condition is left out.
+    stride: ids from one chunk's start to the next's; 0: as long as a chunk, so that chunks do not
+    overlap. share: how much of the chunks an epoch takes.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Windows:
         *,
         unit: int = 1,
         dropout: float = 0.1,
+        stride: int = 0,
+        share: float = 1.0,
     ) -> None:
         self.window = window
         self._span = span
@@ -92,11 +96,16 @@ class Windows:
                 f"a window of {window} leaves {self.body} places behind {prefixes.longest}"
                 " condition tokens; use a longer --window"
             )
+        self._stride = min(self.body, max(unit, stride // unit * unit)) if stride else self.body
+        self._share = share
         self._lengths = span.length + (self._eos is not None)
 
     def _first(self, epoch: int) -> np.ndarray:
-        """The length of every piece's first chunk: whole in epoch 0, then moving the borders."""
-        if epoch == 0:
+        """The length of every piece's first chunk: whole in epoch 0, then moving the borders.
+
+        Chunks that overlap keep theirs.
+        """
+        if epoch == 0 or self._stride < self.body:
             return np.full(len(self._span), self.body, np.int64)
         numbers = mix(np.arange(len(self._span), dtype=np.uint64), self._seed, epoch)
         units = self.body // self._unit
@@ -106,13 +115,14 @@ class Windows:
     def chunk_ends(self, epoch: int) -> np.ndarray:
         """Return how many chunks the pieces up to each have together, (pieces,) int64."""
         rest = np.maximum(self._lengths - self._first(epoch), 0)
-        return np.cumsum(1 + -(-rest // self.body))
+        return np.cumsum(1 + -(-rest // self._stride))
 
     def rows_an_epoch(self) -> int:
         """Return about how many rows an epoch has."""
         chunks = int(self.chunk_ends(0)[-1])
-        places = int(self._lengths.sum()) + chunks * self._prefixes.longest
-        return max(1, -(-places // self.window))
+        overlap = (chunks - len(self._span)) * (self.body - self._stride)
+        places = int(self._lengths.sum()) + overlap + chunks * self._prefixes.longest
+        return max(1, round(self._share * places / self.window))
 
     def batches(self, size: int, place: Place = START) -> Iterator[Batch]:
         """Yield batches of `size` rows from `place` on, epoch after epoch, without an end."""
@@ -131,9 +141,10 @@ class Windows:
         while True:
             ends, first = self.chunk_ends(epoch), self._first(epoch)
             total = int(ends[-1])
+            taken = max(1, round(self._share * total))
             order = Permutation(total, self._seed, epoch)
-            for number in range(block, -(-total // BLOCK)):
-                low, high = number * BLOCK, min(total, (number + 1) * BLOCK)
+            for number in range(block, -(-taken // BLOCK)):
+                low, high = number * BLOCK, min(taken, (number + 1) * BLOCK)
                 chunks = self._chunks(order(np.arange(low, high)), ends, first, epoch)
                 rows = self._pack(chunks, epoch, number)
                 for k in range(row, len(rows)):
@@ -151,7 +162,7 @@ class Windows:
         found = []
         for piece, k, draw in zip(pieces, numbers - before, draws, strict=True):
             head = int(first[piece])
-            start = head + (int(k) - 1) * self.body if k else 0
+            start = head - self.body + int(k) * self._stride if k else 0
             count = self.body if k else head
             found.append(self._chunk(int(piece), start, count, int(draw)))
         return found

@@ -126,12 +126,16 @@ def test_fast_norm_and_rotation_are_exact_in_fp32() -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-def test_cross_entropy_and_its_gradient_are_torchs() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_and_its_gradient_are_torchs(smoothing: float) -> None:
     logits = torch.randn(3000, 200, requires_grad=True, generator=None)
     targets = torch.arange(3000) % 200
     targets[::3] = IGNORE
-    plain = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum") / 2000
-    found = cross_entropy(logits, targets, 2000)
+    summed = F.cross_entropy(
+        logits, targets, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing
+    )
+    plain = summed / 2000
+    found = cross_entropy(logits, targets, 2000, smoothing)
     torch.testing.assert_close(found, plain)
     (one,), (other,) = (torch.autograd.grad(3 * x, logits) for x in (found, plain))
     torch.testing.assert_close(one, other)

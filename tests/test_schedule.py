@@ -1,9 +1,14 @@
 """The learning rate over a run, and the settings that make it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
+from midigen.checkpointing import Progress
 from midigen.errors import MidigenError, UsageError
 from midigen.preparation import model_config
 from midigen.schedule import Schedule, default_rate
@@ -30,6 +35,50 @@ def test_rises_then_falls_over_time_however_fast_steps_are() -> None:
         ]
         assert 0 < rates[0] < 0.01 and max(rates) > 0.98 and rates[-1] < 1e-3
     assert schedule.progress(5, 250.0) == 1.0
+
+
+def stepped(make: Callable[[Any], Any], losses: list[float | None], epochs: int) -> list[float]:
+    """Return the rates that one of torch's schedulers gives, an epoch each."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimizer)
+    rates = []
+    for epoch in range(epochs):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step(*([] if losses[epoch] is None else [losses[epoch]]))
+    return rates
+
+
+def test_an_exponential_schedule_is_torchs_an_epoch_and_stays_above_its_floor() -> None:
+    wanted = stepped(lambda o: ExponentialLR(o, 0.9), [None] * 20, 20)
+    schedule = Schedule(
+        1.0, 200, kind="exponential", warmup=0.0, floor=0.3, factor=0.9, steps_an_epoch=10.0
+    )
+    found = [schedule.rate(step, step / 200) for step in range(200)]
+    assert found[5::10] == pytest.approx([max(0.3, rate) for rate in wanted])
+
+
+def test_a_constant_schedule_rises_for_so_many_steps() -> None:
+    schedule = Schedule(2.0, 1000, kind="constant", warmup=4)
+    assert [schedule.rate(k, k / 1000) for k in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+
+
+def test_a_cosine_falls_to_its_floor() -> None:
+    assert Schedule(1.0, 1000, floor=0.1).rate(999, 1.0) == pytest.approx(0.1)
+
+
+def test_a_plateau_lowers_the_rate_as_torch_does() -> None:
+    losses = [3.0, 2.0, 2.0, 1.99999, 2.1, 2.0, 1.5, 1.6, 1.7, 1.8, 1.4, 1.5, 1.5, 1.5, 1.5]
+    wanted = stepped(
+        lambda o: ReduceLROnPlateau(o, factor=0.5, patience=2, min_lr=0.2), [*losses], len(losses)
+    )
+    schedule = Schedule(1.0, 1000, kind="plateau", warmup=0.0, floor=0.2, factor=0.5)
+    progress = Progress()
+    found = []
+    for loss in losses:
+        found.append(schedule.rate(5, 0.5, progress.reductions))
+        progress.watch(loss, 2)
+    assert found == wanted
 
 
 def test_larger_models_learn_slower() -> None:

@@ -47,6 +47,28 @@ def test_every_id_is_predicted_once_an_epoch(corpus: Corpus, window: int, epoch:
     assert sorted(found[found != IGNORE].tolist()) == sorted(wanted)
 
 
+@pytest.mark.parametrize("stride", [8, 20, 48])
+def test_windows_with_a_stride_start_so_many_ids_apart(corpus: Corpus, stride: int) -> None:
+    windows = windows_of(corpus, specials=False, dropout=1.0, stride=stride)
+    found = sorted(
+        tuple(id for id in inputs if id)  # 0 pads
+        for batch in epoch_of(windows, 0)
+        for inputs, _ in chunks_of(batch)
+        if any(inputs)
+    )
+    step, wanted = min(stride, windows.body), []
+    for i in range(len(corpus.train)):
+        ids = corpus.train.piece(i).tolist()
+        starts = [0, *range(step, len(ids) - windows.body + step, step)]
+        wanted += [tuple(ids[max(0, s - 1) : min(len(ids), s + windows.body) - 1]) for s in starts]
+    assert found == sorted(wanted)
+
+
+def test_an_epoch_may_be_a_share_of_the_windows(corpus: Corpus) -> None:
+    rows = [len(epoch_of(windows_of(corpus, share=share), 0)) for share in (1.0, 0.25)]
+    assert rows[1] == pytest.approx(rows[0] / 4, abs=1.5)
+
+
 def test_without_specials_only_first_ids_without_conditions_go_unpredicted(corpus: Corpus) -> None:
     windows = windows_of(corpus, specials=False, dropout=1.0)
     found = np.concatenate([batch.targets.ravel() for batch in epoch_of(windows, 0)])

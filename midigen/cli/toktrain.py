@@ -38,9 +38,48 @@ def toktrain(
     window: Annotated[
         int | None, Option(metavar="N", help="Tokens that the model sees at once (512).")
     ] = None,
+    stride: Annotated[
+        int | None,
+        Option(metavar="N", help="Windows that start N tokens apart, instead of packed ones."),
+    ] = None,
+    epoch_share: Annotated[
+        float | None, Option(metavar="P", help="Share of the windows that an epoch takes (1).")
+    ] = None,
     batch: Annotated[int | None, Option(metavar="N", help="Tokens a step (8192).")] = None,
     lr: Annotated[
         float | None, Option(metavar="X", help="Peak learning rate (by the model's size).")
+    ] = None,
+    optimizer: Annotated[
+        str | None, Option(metavar="NAME", help="adamw (default), adamax or muon.")
+    ] = None,
+    betas: Annotated[
+        str | None, Option(metavar="A,B", help="Averages of AdamW and Adamax (0.9,0.95).")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, Option(metavar="X", help="Decoupled weight decay of matrices (0.1).")
+    ] = None,
+    clip: Annotated[
+        float | None, Option(metavar="X", help="Largest norm of the gradient (1); 0: any.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, Option(metavar="P", help="Probability spread over all ids (0).")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        Option(metavar="NAME", help="cosine (default), constant, exponential or plateau."),
+    ] = None,
+    warmup: Annotated[
+        float | None, Option(metavar="X", help="Steps, or below 1 a share of the run (0.03).")
+    ] = None,
+    lr_min: Annotated[
+        float | None, Option(metavar="X", help="What the learning rate falls to (0).")
+    ] = None,
+    lr_factor: Annotated[
+        float | None,
+        Option(metavar="X", help="Of schedule exponential an epoch, of plateau each time (0.5)."),
+    ] = None,
+    plateau: Annotated[
+        int | None, Option(metavar="N", help="Validations without gain that a plateau allows (2).")
     ] = None,
     bpe: Annotated[
         int | None, Option(metavar="N", help="Learn N merged tokens (byte-pair encoding).")
@@ -112,6 +151,7 @@ def toktrain(
     from midigen.errors import UsageError
     from midigen.jsonl import RecordReader
     from midigen.prefixes import parse_fields, parse_specials
+    from midigen.settings import parse_betas
     from midigen.spool import Source, is_sealed
     from midigen.training import Request, train
 
@@ -119,8 +159,20 @@ def toktrain(
         "preset": preset,
         "model": model,
         "window": window,
+        "stride": stride,
+        "epoch_share": epoch_share,
         "batch": batch,
         "lr": lr,
+        "optimizer": optimizer,
+        "betas": None if betas is None else parse_betas(betas),
+        "weight_decay": weight_decay,
+        "clip": clip,
+        "label_smoothing": label_smoothing,
+        "schedule": schedule,
+        "warmup": warmup,
+        "lr_min": lr_min,
+        "lr_factor": lr_factor,
+        "plateau": plateau,
         "bpe": bpe,
         "condition": None if condition is None else parse_fields(condition),
         "condition_least": condition_least,
@@ -191,7 +243,8 @@ never torn apart; of few groups some are held out, of a single piece its last te
 tokaug train beside their piece and are never held out. The rule lies in split.json.""",
         "LENGTH": """\
 --minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
-100 of the run and falls along a cosine to its end. Validation, --evals times in the run, reads
+100 of the run and falls along a cosine to its end; --schedule, --warmup, --lr-min, --lr-factor
+and --plateau change that. Validation, --evals times in the run, reads
 whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
 without gain the run ends.""",
         "FILES": """\
