@@ -115,6 +115,19 @@ class MidiTokenizer(Tokenizer, Protocol):
         ...
 
 
+@runtime_checkable
+class WordTokenizer(Tokenizer, Protocol):
+    """A tokenizer that has something shorter than bars, or has no bars: words of a text."""
+
+    def word_starts(self, ids: "np.ndarray") -> "np.ndarray":
+        """Return the indices of `ids` at which a word begins, ascending.
+
+        Merges never cross one. What a model reads of a long piece, and the last tenth of a single
+        one, begin at one.
+        """
+        ...
+
+
 class Model(Protocol):
     """Group ``midigen.models``: the entry point is a module-like object with these names.
 

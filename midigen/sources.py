@@ -1,4 +1,4 @@
-"""Which MIDI files a command reads: files, folders, lists of names, stdin."""
+"""Which files a command reads: files, folders, lists of names, stdin."""
 
 import io
 import os
@@ -39,7 +39,7 @@ class Inputs:
         if self.files_from is None and not self.files:
             return Inputs(("-",))
         if self.files_from == "-" and "-" in self.files:
-            raise UsageError("stdin cannot be both a list of names and a MIDI file")
+            raise UsageError("stdin cannot be both a list of names and a file")
         return self
 
     @property
@@ -63,27 +63,35 @@ class Inputs:
 
 
 def find_sources(names: Iterable[str], rejects: Rejects) -> Iterator[Source]:
-    """Yield the files of `names` in turn; ``-`` is one file on stdin.
-
-    A folder gives its files and those of all folders in it, in the order of their names' bytes.
-    What cannot be listed goes to `rejects`: ``io``, or ``no_files`` for a folder without MIDI.
-    """
+    """Yield the files of `names` in turn; ``-`` is one file on stdin."""
     for name in names:
         if name == "-":
             yield sys.stdin.buffer.read(MAX_BYTES + 1)
-        elif os.path.isdir(name):  # noqa: PTH112 - once a file: Path costs three times as much
-            empty = True
-            for source in _walk(name, (), rejects):
-                empty = False
-                yield source
-            if empty:
-                rejects.add(printable(name), "no_files", f"no *{', *'.join(SUFFIXES)} in it")
         else:
-            yield name
+            yield from find_files(name, SUFFIXES, rejects)
 
 
-def _walk(folder: str, above: tuple[tuple[int, int], ...], rejects: Rejects) -> Iterator[str]:
-    """Yield the MIDI files under `folder`; `above`: device and inode of the folders around it."""
+def find_files(name: str, suffixes: tuple[str, ...], rejects: Rejects) -> Iterator[str]:
+    """Yield `name`, or if that is a folder, the files with these suffixes in it at any depth.
+
+    They come in the order of their names' bytes. What cannot be listed goes to `rejects`: ``io``,
+    or ``no_files`` for a folder without such files.
+    """
+    if not os.path.isdir(name):  # noqa: PTH112 - once a file: Path costs three times as much
+        yield name
+        return
+    empty = True
+    for found in _walk(name, suffixes, (), rejects):
+        empty = False
+        yield found
+    if empty:
+        rejects.add(printable(name), "no_files", f"no *{', *'.join(suffixes)} in it")
+
+
+def _walk(
+    folder: str, suffixes: tuple[str, ...], above: tuple[tuple[int, int], ...], rejects: Rejects
+) -> Iterator[str]:
+    """Yield the files under `folder`; `above`: device and inode of the folders around it."""
     try:
         status = os.stat(folder)  # noqa: PTH116 - names stay as they were given: Path("./a") is "a"
         here = (status.st_dev, status.st_ino)
@@ -97,8 +105,8 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...], rejects: Rejects) -> 
         return
     for entry in entries:
         if entry.is_dir():
-            yield from _walk(entry.path, (*above, here), rejects)
-        elif entry.name.lower().endswith(SUFFIXES):
+            yield from _walk(entry.path, suffixes, (*above, here), rejects)
+        elif entry.name.lower().endswith(suffixes):
             yield entry.path
 
 
