@@ -1,6 +1,6 @@
 """Array encoder: scores to the ids of MidiTok's REMI, many at once, no Python object per event."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +9,9 @@ from midigen.protocols import Encoded
 from midigen.vocab import Vocab
 from midigen_remi.config import RemiConfig
 from midigen_remi.encode_batch import encode_notes
-from midigen_remi.encode_read import Unfit, read_notes, read_pieces
+from midigen_remi.encode_read import Notes, Piece, Unfit, read_notes, read_pieces
 from midigen_remi.encode_tables import Tables, duration_width
-from midigen_remi.encode_tempo import read_tempos
+from midigen_remi.encode_tempo import Tempos, read_tempos
 from midigen_remi.values import PROGRAMS
 
 BATCH_NOTES = 30_000
@@ -72,9 +72,15 @@ class Encoder:
         if unfit.odd or unfit.rejects:
             return self._encode_apart(scores, unfit)
         results: list[Result] = [Reject("no_notes", "none that the vocabulary has")] * len(scores)
-        for number, encoded in encode_notes(pieces, notes, tempos, self.config, self.tables):
+        for number, encoded in self._encode_notes(pieces, notes, tempos):
             results[number] = encoded
         return results
+
+    def _encode_notes(
+        self, pieces: Sequence[Piece], notes: Notes, tempos: Tempos
+    ) -> Iterable[tuple[int, Encoded]]:
+        """Yield the number and the ids of every piece that has a note in the vocabulary."""
+        return encode_notes(pieces, notes, tempos, self.config, self.tables)
 
     def _encode_apart(self, scores: Sequence[Any], unfit: Unfit) -> list[Result]:
         """Encode a batch in which some pieces are not for the array code."""

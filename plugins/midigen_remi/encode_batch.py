@@ -1,6 +1,7 @@
 """From the notes and tempos of a batch to the ids of its pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,11 @@ from midigen_remi.encode_tables import Tables, program_row
 from midigen_remi.encode_tempo import Tempos
 from midigen_remi.encode_write import write_ids
 
+Write = Callable[
+    [Events, Places, Heads, np.ndarray, np.ndarray, RemiConfig, Any], tuple[np.ndarray, np.ndarray]
+]
+"""What turns events into ids: `midigen_remi.encode_write.write_ids`, or another with its tables."""
+
 
 def encode_notes(
     pieces: Sequence[Piece],
@@ -27,6 +33,7 @@ def encode_notes(
     tempos: Tempos,
     config: RemiConfig,
     tables: Tables,
+    write: Write = write_ids,
 ) -> Iterator[tuple[int, Encoded]]:
     """Yield the number and the ids of every piece that has a note in the vocabulary."""
     notes, rows = _note_rows(notes, config, tables)
@@ -35,13 +42,7 @@ def encode_notes(
         return
     counts = [voice.notes for voice in voices]
     round_onsets(notes.time, [voice.piece for voice in voices], counts, pieces)
-    if config.one_stream:
-        owners = list(dict.fromkeys(voice.piece for voice in voices))
-        sequence = {piece: number for number, piece in enumerate(owners)}
-        voice_seq = [sequence[voice.piece] for voice in voices]
-    else:
-        owners = [voice.piece for voice in voices]
-        voice_seq = list(range(len(voices)))
+    owners, voice_seq = sequences(voices, config)
     heads = read_heads(owners, pieces, tempos, config, tables)
     events = order_events(notes, voice_seq, heads, len(owners))
     places = place_events(events, heads)
@@ -50,26 +51,40 @@ def encode_notes(
         events, places, rows, lasts = drop_duplicates(
             events, places, heads, rows, lasts, np.repeat(np.arange(len(voices)), counts), config
         )
-    ids, starts = write_ids(events, places, heads, rows, lasts, config, tables)
-    if config.changes and not config.one_stream:
-        programs = tables.program[[voice.program for voice in voices]]
-        ids = np.insert(ids, starts[:-1], programs)
-        starts = starts + np.arange(len(starts))
-    yield from _collect(ids, starts.tolist(), owners, pieces, voices, config)
+    ids, starts = write(events, places, heads, rows, lasts, config, tables)
+    yield from collect(ids, starts, owners, pieces, voices, config, tables)
 
 
-def _collect(
+def sequences(voices: Sequence[Voice], config: RemiConfig) -> tuple[list[int], list[int]]:
+    """Return the piece of each sequence, and the sequence of each voice."""
+    if not config.one_stream:
+        return [voice.piece for voice in voices], list(range(len(voices)))
+    owners = list(dict.fromkeys(voice.piece for voice in voices))
+    sequence = {piece: number for number, piece in enumerate(owners)}
+    return owners, [sequence[voice.piece] for voice in voices]
+
+
+def collect(
     ids: np.ndarray,
-    starts: list[int],
+    starts: np.ndarray,
     owners: Sequence[int],
     pieces: Sequence[Piece],
     voices: Sequence[Voice],
     config: RemiConfig,
+    tables: Tables,
 ) -> Iterator[tuple[int, Encoded]]:
-    """Cut `ids` at `starts` and put the sequences of each piece together."""
+    """Cut `ids` at `starts` and put the sequences of each piece together.
+
+    A sequence that holds one track begins with its Program where programs change.
+    """
+    if config.changes and not config.one_stream:
+        first = tables.program[[voice.program for voice in voices]]
+        ids = np.insert(ids, starts[:-1], first)
+        starts = starts + np.arange(len(starts))
+    cuts = starts.tolist()
     parts: dict[int, list[np.ndarray]] = {}
     for number, owner in enumerate(owners):
-        parts.setdefault(owner, []).append(ids[starts[number] : starts[number + 1]])
+        parts.setdefault(owner, []).append(ids[cuts[number] : cuts[number + 1]])
     programs: dict[int, list[int]] = {}
     if not config.programs:
         for voice in voices:
@@ -84,13 +99,8 @@ def _note_rows(notes: Notes, config: RemiConfig, tables: Tables) -> tuple[Notes,
 
     The first `row_width` columns are used; that of the duration still holds ticks.
     """
+    notes, pitch = known_pitches(notes, tables)
     counts = [voice.notes for voice in notes.voices]
-    kinds = np.array([program_row(voice.program) << 7 for voice in notes.voices], np.int16)
-    pitch = tables.pitch.ravel()[np.repeat(kinds, counts) + notes.pitch]
-    if len(pitch) and not pitch.all():
-        keep = pitch > 0
-        notes, pitch = _select(notes, counts, keep), pitch[keep]
-        counts = [voice.notes for voice in notes.voices]
     rows = np.zeros((len(pitch), 4), np.uint16)
     column = iter(range(4))
     if config.program_in_notes:
@@ -103,6 +113,17 @@ def _note_rows(notes: Notes, config: RemiConfig, tables: Tables) -> tuple[Notes,
         longest = tables.duration.shape[1] - 1
         np.minimum(notes.duration, longest, out=rows[:, next(column)], casting="unsafe")
     return notes, rows
+
+
+def known_pitches(notes: Notes, tables: Tables) -> tuple[Notes, np.ndarray]:
+    """Return the notes whose pitch is in the vocabulary, and the ids of their pitches, (N,)."""
+    counts = [voice.notes for voice in notes.voices]
+    kinds = np.array([program_row(voice.program) << 7 for voice in notes.voices], np.int16)
+    pitch = tables.pitch.ravel()[np.repeat(kinds, counts) + notes.pitch]
+    if not len(pitch) or pitch.all():
+        return notes, pitch
+    keep = pitch > 0
+    return _select(notes, counts, keep), pitch[keep]
 
 
 def row_width(config: RemiConfig) -> int:

@@ -12,12 +12,14 @@ from midigen_remi.encode_tables import Tables
 class Rests:
     """R events that come after a rest.
 
-    event, count, bar: int64 (R,): the event, its number of Rest tokens, the bar that the rest ends
-    in. index: the places of all those tokens among the vocabulary's rests, in their order.
+    event, count, end, bar: int64 (R,): the event, its number of Rest tokens, the tick and the bar
+    that the rest ends in. index: the places of all those tokens among the vocabulary's rests, in
+    their order.
     """
 
     event: np.ndarray
     count: np.ndarray
+    end: np.ndarray
     bar: np.ndarray
     index: np.ndarray
 
@@ -42,7 +44,7 @@ def find_rests(
     count, index = _split(left, shift, tables.rest_ticks)
     reached = silent_from[event] + _total(count, index, shift, tables.rest_ticks)
     bar = heads.bar[section] + (reached - heads.start[section]) // heads.ticks[section]
-    return Rests(event, count, bar, index)
+    return Rests(event, count, reached, bar, index)
 
 
 def _latest_end(events: Events, lasts: np.ndarray) -> np.ndarray:

@@ -24,6 +24,20 @@ def span_ticks(spans: Spans, ticks_per_beat: int) -> np.ndarray:
     return np.array([(beat * r + pos) * ticks_per_beat // r for beat, pos, r in times(spans)])
 
 
+def pitch_ids(
+    config: RemiConfig, index: dict[str, int], melodic: str = "Pitch", drums: str = "PitchDrum"
+) -> np.ndarray:
+    """Return uint16 (2, 128), the ids of pitches of melodic programs and of drums, 0 for none."""
+    ids = np.zeros((2, 128), np.uint16)
+    low, high = config.pitch
+    ids[:, low : high + 1] = index[f"{melodic}_{low}"] + np.arange(high - low + 1)
+    if config.drums:
+        low, high = config.drumpitch
+        ids[1] = 0
+        ids[1, low : high + 1] = index[f"{drums}_{low}"] + np.arange(high - low + 1)
+    return ids
+
+
 class Tables:
     """Ids by value; 0 (PAD, which no event has) says that there is none.
 
@@ -36,13 +50,15 @@ class Tables:
 
     def __init__(self, config: RemiConfig, vocab: Vocab) -> None:
         index = vocab.index
-        self.pitch = np.zeros((2, 128), np.uint16)
-        low, high = config.pitch
-        self.pitch[:, low : high + 1] = index[f"Pitch_{low}"] + np.arange(high - low + 1)
-        if config.drums:
-            low, high = config.drumpitch
-            self.pitch[1] = 0
-            self.pitch[1, low : high + 1] = index[f"PitchDrum_{low}"] + np.arange(high - low + 1)
+        self.pitch = pitch_ids(config, index)
+        self.bar = index["Bar_None"]
+        self.position = index["Position_0"]
+        self._set_notes(config, index)
+        self._set_durations(config, index)
+        self._set_tempos(config, index)
+        self._set_rests(config, index)
+
+    def _set_notes(self, config: RemiConfig, index: dict[str, int]) -> None:
         self.velocity = np.zeros(128, np.uint16)
         if config.velocities:
             velocities = velocity_values(config)
@@ -52,12 +68,7 @@ class Tables:
         if config.programs:
             for program in config.only:
                 self.program[program] = index[f"Program_{program}"]
-        self.bar = index["Bar_None"]
-        self.position = index["Position_0"]
         self.signature = {(n, d): index[f"TimeSig_{n}/{d}"] for n, d in config.ts}
-        self._set_durations(config, index)
-        self._set_tempos(config, index)
-        self._set_rests(config, index)
 
     def _set_durations(self, config: RemiConfig, index: dict[str, int]) -> None:
         shifts = range(shift_count(config))

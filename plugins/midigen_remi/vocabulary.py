@@ -4,7 +4,7 @@ The steps of velocities, tempos, bends and controls are what `numpy.linspace` gi
 last bit, but without NumPy: a filter that wants names for ids starts in half the time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import floor
 
 from midigen.vocab import Vocab
@@ -72,7 +72,7 @@ def program_order(config: RemiConfig) -> list[int]:
 
 def build_vocab(config: RemiConfig) -> Vocab:
     """Return the vocabulary. Raises MidigenError where two tokens would be the same."""
-    return Vocab((*SPECIALS, "Bar_None", *_note_tokens(config), *_other_tokens(config)))
+    return Vocab((*SPECIALS, "Bar_None", *_note_tokens(config), *other_tokens(config)))
 
 
 def _note_tokens(config: RemiConfig) -> Iterator[str]:
@@ -84,11 +84,15 @@ def _note_tokens(config: RemiConfig) -> Iterator[str]:
     yield from (f"Position_{i}" for i in range(config.resolution * longest))
 
 
-def _other_tokens(config: RemiConfig) -> Iterator[str]:
+def other_tokens(config: RemiConfig, drums: Iterable[str] = ("PitchDrum",)) -> Iterator[str]:
+    """Yield the tokens that all of MidiTok's classes have behind those of notes and of time.
+
+    drums: the types that say the pitches of drums.
+    """
     for kind in ("PitchIntervalTime", "PitchIntervalChord") if config.intervals else ():
         yield from (f"{kind}_{i}" for i in range(-config.intervals, config.intervals + 1))
-    if config.drums:
-        yield from (f"PitchDrum_{p}" for p in range(config.drumpitch[0], config.drumpitch[1] + 1))
+    for kind in drums if config.drums else ():
+        yield from (f"{kind}_{p}" for p in range(config.drumpitch[0], config.drumpitch[1] + 1))
     yield from _chord_tokens(config)
     if config.rests:
         yield from (f"Rest_{b}.{p}.{r}" for b, p, r in times(config.rests))
