@@ -47,7 +47,8 @@ class Meaning:
         self.default_signature = self.signatures.index(DEFAULT_SIGNATURE)
 
         names = {kind.name: kind for kind in Type}
-        kinds = [names.get(name, Type.Special) for name in vocab.types]
+        # Flattened vocabularies write the number of a slot and a dot before the type.
+        kinds = [names.get(name.rpartition(".")[2], Type.Special) for name in vocab.types]
         self.types = np.array(kinds, dtype=np.int8)
         self.value = np.zeros(len(vocab), dtype=np.int64)
         self.length = np.zeros((len(self.signatures), len(vocab)), dtype=np.int64)

@@ -72,10 +72,11 @@ def program_order(config: RemiConfig) -> list[int]:
 
 def build_vocab(config: RemiConfig) -> Vocab:
     """Return the vocabulary. Raises MidigenError where two tokens would be the same."""
-    return Vocab((*SPECIALS, "Bar_None", *_note_tokens(config), *other_tokens(config)))
+    return Vocab((*SPECIALS, "Bar_None", *note_tokens(config), *other_tokens(config)))
 
 
-def _note_tokens(config: RemiConfig) -> Iterator[str]:
+def note_tokens(config: RemiConfig) -> Iterator[str]:
+    """Yield pitches, velocities, durations and positions."""
     yield from (f"Pitch_{p}" for p in range(config.pitch[0], config.pitch[1] + 1))
     yield from (f"Velocity_{v}" for v in velocity_values(config))
     if config.durations or config.pedals == "duration":
@@ -93,7 +94,7 @@ def other_tokens(config: RemiConfig, drums: Iterable[str] = ("PitchDrum",)) -> I
         yield from (f"{kind}_{i}" for i in range(-config.intervals, config.intervals + 1))
     for kind in drums if config.drums else ():
         yield from (f"{kind}_{p}" for p in range(config.drumpitch[0], config.drumpitch[1] + 1))
-    yield from _chord_tokens(config)
+    yield from chord_tokens(config)
     if config.rests:
         yield from (f"Rest_{b}.{p}.{r}" for b, p, r in times(config.rests))
     yield from (f"Tempo_{tempo}" for tempo in tempo_values(config))
@@ -110,7 +111,8 @@ def other_tokens(config: RemiConfig, drums: Iterable[str] = ("PitchDrum",)) -> I
     yield from _wheel_tokens(config)
 
 
-def _chord_tokens(config: RemiConfig) -> Iterator[str]:
+def chord_tokens(config: RemiConfig) -> Iterator[str]:
+    """Yield the chords, if there are any."""
     if not config.chords:
         return
     unknown = tuple(f"ukn{notes}" for notes in range(3, 6)) if config.chordunknown else ()
