@@ -22,10 +22,12 @@ _SAID = 10
 class Tokenizers:
     """The tokenizers of a stream: those that the records name, or one for all of them.
 
-    chosen: the spec of the one, from the command line. Raises MidigenError if there is none.
+    chosen: the spec of the one, from the command line. medium: what they must make, None for
+    anything. Raises MidigenError if there is none of that spec.
     """
 
-    def __init__(self, chosen: str | None = None) -> None:
+    def __init__(self, chosen: str | None = None, medium: str | None = "score") -> None:
+        self._medium = medium
         self._chosen: Tokenizer | None = None
         if chosen is not None:
             self._chosen = registry.tokenizer(chosen, trusted=True)
@@ -33,13 +35,13 @@ class Tokenizers:
     def of(self, tok: str) -> Tokenizer:
         """Return the tokenizer for ``spec#fingerprint``.
 
-        Raises MidigenError if there is none with that vocabulary, or if it does not make scores.
+        Raises MidigenError if there is none with that vocabulary, or if it makes something else.
         """
         tokenizer = self._chosen or tokenizer_of(tok)
         fingerprint = tokenizer.vocab.fingerprint
         if fingerprint != parse_tok(tok).fingerprint:
             raise MidigenError(f"tok {tok}: --tokenizer {tokenizer.spec} is #{fingerprint}")
-        if tokenizer.medium != "score":
+        if self._medium not in (None, tokenizer.medium):
             raise MidigenError(f"tok {tok} is {tokenizer.medium}, not music")
         return tokenizer
 
@@ -80,15 +82,16 @@ def decode_stream(
 
     A record that cannot be decoded is a reject (``tokenizer``, ``ids``); `say` hears of the first.
     """
-    for piece in pieces(_usable(reader, tokenizers, rejects, say)):
+    for piece in pieces(usable(reader, tokenizers, rejects, say)):
         tokenizer = tokenizers.of(piece.first["tok"])
         ids = [record["ids"] for record in piece.records]
         yield Decoding(piece, tokenizer.decode(ids, piece.programs))
 
 
-def _usable(
+def usable(
     reader: RecordReader, tokenizers: Tokenizers, rejects: Rejects, say: Callable[[str], None]
 ) -> Iterator[tuple[str, Record]]:
+    """Yield the records that can be decoded, and where each stood; the others are rejects."""
     said = 0
     for record in reader:
         try:

@@ -59,7 +59,7 @@ def tok2midi(
     from midigen.decoding import Tally, Tokenizers, decode_stream
     from midigen.jsonl import RecordReader
     from midigen.midi import midi_bytes
-    from midigen.midifiles import sink_for
+    from midigen.outfiles import sink_for
 
     if output == "-":
         run.refuse_terminal("a MIDI file")

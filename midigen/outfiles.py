@@ -1,4 +1,4 @@
-"""Where decoded pieces go: one MIDI file, or many with names made from their records."""
+"""Where decoded pieces go: one file, or many with names made from their records."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -81,7 +81,12 @@ def sink_for(output: str, open: Open, *, force: bool = False) -> Sink:
     pattern = Pattern(output)
     if pattern.fields:
         return ManyFiles(pattern, force=force)
+    refuse_folder(output, ".mid")
+    return OneFile(output, open)
+
+
+def refuse_folder(output: str, suffix: str) -> None:
+    """Raise UsageError if `output` is a folder, and say how to write into it."""
     if output.endswith("/") or Path(output).is_dir():
         folder = output.rstrip("/")
-        raise UsageError(f"{output} is a folder; use -o '{folder}/{{id}}-{{n}}.mid'")
-    return OneFile(output, open)
+        raise UsageError(f"{output} is a folder; use -o '{folder}/{{id}}-{{n}}{suffix}'")
