@@ -68,6 +68,7 @@ class Encoder:
         unfit = Unfit()
         pieces = read_pieces(scores, self.config, unfit)
         notes = read_notes(pieces, self.config, unfit)
+        self._find_unfit(pieces, notes, unfit)
         tempos = read_tempos(pieces, self.config, self.tables, unfit)
         if unfit.odd or unfit.rejects:
             return self._encode_apart(scores, unfit)
@@ -75,6 +76,9 @@ class Encoder:
         for number, encoded in self._encode_notes(pieces, notes, tempos):
             results[number] = encoded
         return results
+
+    def _find_unfit(self, pieces: Sequence[Piece], notes: Notes, unfit: Unfit) -> None:
+        """Add to `unfit` what `read_notes` takes, but this encoder does not: nothing here."""
 
     def _encode_notes(
         self, pieces: Sequence[Piece], notes: Notes, tempos: Tempos
