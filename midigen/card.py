@@ -85,12 +85,15 @@ def _data(corpus: Corpus, vocab: ModelVocab) -> str:
 def _losses(final: Mapping[str, Any]) -> str:
     lines = [
         "## Losses\n",
-        "Nats, over whole held-out pieces in windows with a stride of half the window.\n",
+        "Nats, over whole held-out pieces in windows with a stride of half the window. A"
+        " near-duplicate shares half of its sixteen-note passages or more with a training piece.\n",
         "| pieces | number | a token | a note | a bar |",
         "|---|---|---|---|---|",
     ]
     for name in ("val", "test"):
         lines.append(_loss_row(name, final[name]))
+        if final[name]["clean"]["pieces"] < final[name]["pieces"]:
+            lines.append(_loss_row(f"{name}, no near-duplicates", final[name]["clean"]))
         for genre, found in final[name]["genres"].items():
             lines.append(_loss_row(f"{name}, {genre}", found))
     return "\n".join(lines) + "\n"

@@ -64,6 +64,7 @@ def describe(prepared: Prepared, device: str, read_s: float) -> dict[str, Any]:
     ahead = forecast(prepared, device)
     return found | {
         "split": corpus.rule.kind,
+        "near_duplicates": len(prepared.leaks),
         "ids": len(prepared.vocab),
         "merges": len(prepared.vocab.expansions),
         "conditions": {field: len(values) for field, values in prepared.vocab.counts.items()},

@@ -18,20 +18,26 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Report:
-    """A total, and one for each genre that a piece names."""
+    """A total, one without near-duplicates of training pieces, one for each genre named."""
 
     all: Total = field(default_factory=Total)
+    clean: Total = field(default_factory=Total)
     genres: dict[str, Total] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         genres = sorted(self.genres.items(), key=lambda item: -item[1].pieces)
-        return {**self.all.to_json(), "genres": {name: t.to_json() for name, t in genres}}
+        return {
+            **self.all.to_json(),
+            "clean": self.clean.to_json(),
+            "genres": {name: total.to_json() for name, total in genres},
+        }
 
 
 class HeldOut:
     """The pieces of a span, as far as `limit` tokens go (None: all), with their conditions.
 
-    Pieces come in the order of their hashes, so a limit takes the same ones every time.
+    Pieces come in the order of their hashes, so a limit takes the same ones every time. near: rows
+    of the store that nearly stand in the training data too (`midigen.leakage`).
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class HeldOut:
         prefixes: Prefixes,
         vocab: ModelVocab,
         limit: int | None = None,
+        near: frozenset[int] = frozenset(),
     ) -> None:
         ends = np.cumsum(span.length)
         self.count = len(span)
@@ -48,6 +55,7 @@ class HeldOut:
             self.count = min(len(span), max(1, int(np.searchsorted(ends, limit, side="right"))))
         self._span, self._store = span, store
         self._prefixes, self._vocab = prefixes, vocab
+        self._near = near
         # One side of a cut piece has no counts of its own.
         self._whole = span.begins and span.ends
 
@@ -61,6 +69,8 @@ class HeldOut:
                 for name in ("notes", "bars")
             )
             report.all.add(nats, notes, bars)
+            if int(self._span.row[i]) not in self._near:
+                report.clean.add(nats, notes, bars)
             for genre in self._store.values(int(self._span.row[i]), "genre"):
                 report.genres.setdefault(genre, Total()).add(nats, notes, bars)
             if bar is not None:

@@ -9,6 +9,7 @@ from midigen import merges
 from midigen.corpus import Corpus, divide
 from midigen.errors import MidigenError, UsageError
 from midigen.heldout import HeldOut
+from midigen.leakage import Leak, find_leaks
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
@@ -39,6 +40,7 @@ class Prepared:
     model_config: Any
     model: "nn.Module"
     schedule: Schedule
+    leaks: list[Leak]
 
     @property
     def parameters(self) -> int:
@@ -50,7 +52,8 @@ class Prepared:
 
     def held_out(self, name: str, limit: int | None = None) -> HeldOut:
         span = self.corpus.val if name == "val" else self.corpus.test
-        return HeldOut(span, self.corpus.store, self.prefixes, self.vocab, limit)
+        near = frozenset(leak.row for leak in self.leaks)
+        return HeldOut(span, self.corpus.store, self.prefixes, self.vocab, limit, near)
 
 
 def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
@@ -84,7 +87,10 @@ def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
     size = sum(weight.numel() for weight in model.parameters())
     peak = settings.lr or default_rate(size)
     schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
-    return Prepared(settings, corpus, vocab, windows, prefixes, name, config, model, schedule)
+    leaks = find_leaks(base, tokenizer)
+    return Prepared(
+        settings, corpus, vocab, windows, prefixes, name, config, model, schedule, leaks
+    )
 
 
 def model_config(settings: Settings) -> tuple[str, Any]:

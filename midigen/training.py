@@ -146,6 +146,13 @@ def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
         f"{len(corpus.test):,} to test; {prepared.plugin} of {prepared.parameters:,} parameters,"
         f" {len(prepared.vocab):,} ids, on {device}"
     )
+    for name in ("val", "test"):
+        near = [leak for leak in prepared.leaks if leak.split == name]
+        if near:
+            teller.warn(
+                f"{len(near):,} {name} pieces share half of their passages or more with a training"
+                " piece; losses are given with and without them"
+            )
 
 
 def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool) -> Trainer:
@@ -219,6 +226,8 @@ def _finish(
         held_out = prepared.held_out(name)
         with teller.progress(total=held_out.count, unit=f"{name} piece") as bar:
             final[name] = held_out.score(best.model, settings.window, device, bar).to_json()
+    if prepared.leaks:
+        final["near_duplicates"] = [leak.to_json() for leak in prepared.leaks]
     trainer.metrics.write(final)
     trainer.metrics.close()
     run = {
