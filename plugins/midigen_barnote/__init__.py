@@ -10,10 +10,10 @@ units apart, a note above 32 becomes several. Behind the last bar line, too, a n
 such bars. Notes lie in the order of (onset, pitch, duration).
 
 **What it loses.** Velocities, tempos, programs, tracks and which notes are drums: a drum is a note
-like the others, and `tokaug` moves it like them. Time signatures, but for the lengths of bars. Notes
-that begin and end in one place of the grid: `meta.lossy` names ``short_notes``. A piece with a
-pitch out of range or without a time signature is rejected (``tokenizer``). Three parameters of the
-spec change this:
+like the others, and `tokaug` moves it like them. Time signatures, but for the lengths of bars.
+Notes that begin and end in one place of the grid: `meta.lossy` names ``short_notes``. A piece with
+a pitch out of range or without a time signature is rejected (``tokenizer``). Three parameters of
+the spec change this:
 
     outside=drop    leaves notes out of range out; outside=fold moves them by octaves
                     (`meta.lossy`: ``pitch``)
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class BarNote:
-    """A tokenizer (`midigen.protocols.BatchTokenizer`); parameters as in `midigen_barnote.config`."""
+    """A `midigen.protocols.BatchTokenizer`; parameters as in `midigen_barnote.config`."""
 
     medium: Literal["score", "text"] = "score"
     unit = 1

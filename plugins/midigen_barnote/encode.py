@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from midigen.errors import Reject
 from midigen.protocols import Encoded
 from midigen_barnote.config import Config
@@ -44,8 +42,8 @@ def _encode_batch(scores: Sequence[Any], config: Config) -> list[Result]:
         except Reject as reject:
             results[number] = reject
     fitting = Fitting(read_notes(pieces), config, len(pieces))
-    for owner, reject in fitting.rejects.items():
-        results[numbers[owner]] = reject
+    for owner, refusal in fitting.rejects.items():
+        results[numbers[owner]] = refusal
     for owner, ids in write_ids(pieces, fitting.notes):
         results[numbers[owner]] = Encoded([ids], fitting.lossy(owner))
     return results
