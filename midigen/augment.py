@@ -217,5 +217,5 @@ def _continues(last: Record, record: Record) -> bool:
         and "part" in record
         and record["part"] == [last["part"][0] + 1, last["part"][1]]
         and piece_id(record) == piece_id(last)
-        and all(record[key] == last[key] for key in ("tok", "aug"))
+        and all(record.get(key) == last.get(key) for key in ("tok", "aug", "cut"))
     )

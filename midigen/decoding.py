@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from midigen import registry
 from midigen.errors import MidigenError
@@ -20,17 +20,21 @@ _SAID = 10
 
 
 class Tokenizers:
-    """The tokenizers of a stream: those that the records name, or one for all of them.
+    """The tokenizers of a stream: those that the records name, or one for all. Picklable.
 
     chosen: the spec of the one, from the command line. medium: what they must make, None for
     anything. Raises MidigenError if there is none of that spec.
     """
 
     def __init__(self, chosen: str | None = None, medium: str | None = "score") -> None:
+        self._named = chosen, medium
         self._medium = medium
         self._chosen: Tokenizer | None = None
         if chosen is not None:
             self._chosen = registry.tokenizer(chosen, trusted=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizers, self._named
 
     def of(self, tok: str) -> Tokenizer:
         """Return the tokenizer for ``spec#fingerprint``.

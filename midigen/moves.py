@@ -16,6 +16,7 @@ from midigen.intervals import Intervals
 from midigen.keys import shift_fifths, shift_root
 from midigen.programs import DRUMS
 from midigen.protocols import Tokenizer
+from midigen.vocab import Vocab
 
 _PITCHES = ("pitch", "noteon", "noteoff", "note")
 _KEYS = ("keysig", "sf")
@@ -51,6 +52,13 @@ class Tables(NamedTuple):
         return ids
 
 
+def pitches_of(vocab: Vocab) -> np.ndarray:
+    """Return (V,) int64: the pitch of each token that a transposition moves, -1 for the others."""
+    pairs = zip(map(word, vocab.types), vocab.values, strict=True)
+    found = [int(v) if kind in _PITCHES and v.isdecimal() else -1 for kind, v in pairs]
+    return np.array(found, dtype=np.int64)
+
+
 class Moves:
     """Tables of one vocabulary of V ids.
 
@@ -65,11 +73,8 @@ class Moves:
         self.intervals = Intervals(self.vocab)
         self.shifts = cache(self._shifts)
         self.velocities = cache(self._velocities)
-        pairs = list(zip(self._words, self.vocab.values, strict=True))
-        self.pitch = np.array(
-            [int(v) if kind in _PITCHES and v.isdecimal() else -1 for kind, v in pairs],
-            dtype=np.int64,
-        )
+        self.pitch = pitches_of(self.vocab)
+        pairs = zip(self._words, self.vocab.values, strict=True)
         self.context = np.array([_context(kind, value) for kind, value in pairs], dtype=np.uint8)
 
     def _shifts(self, most: int) -> "Tables":

@@ -41,8 +41,8 @@ def id_of(record: Record) -> str:
 def pieces(records: Iterable[tuple[str, Record]]) -> Iterator[Piece]:
     """Join consecutive parts of one id; yield pieces in the order of their first records.
 
-    records: (where it stood, record). Copies of a piece (other `tok` or `aug`, or the same part
-    again) are pieces of their own, also where `tokaug` has put a copy behind every part.
+    records: (where it stood, record). Copies of a piece (other `tok`, `aug` or `cut`, or the same
+    part again) are pieces of their own, also where `tokaug` has put a copy behind every part.
     """
     waiting: list[Piece] = []
     for where, record in records:
@@ -64,5 +64,5 @@ def pieces(records: Iterable[tuple[str, Record]]) -> Iterator[Piece]:
 def _continues(last: Record, record: Record) -> bool:
     """Return whether `record` is a later part of the piece whose last part so far is `last`."""
     (before, count), (here, same_count) = last["part"], record["part"]
-    same = all(last[key] == record[key] for key in ("tok", "aug"))
+    same = all(last.get(key) == record.get(key) for key in ("tok", "aug", "cut"))
     return bool(same and count == same_count and before < here)

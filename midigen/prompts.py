@@ -31,11 +31,13 @@ class Prompt:
 
     @property
     def piece(self) -> str:
-        """The piece that goes on: its id and what `tokaug` did to it; empty without a record."""
+        """The piece that goes on: its id and what was done to it; empty without a record."""
         if self.record is None:
             return ""
         aug = self.record["aug"]
         done = ",".join(f"{name}={aug[name]!r}" for name in sorted(aug))
+        if "cut" in self.record:
+            done += f":{self.record['cut']!r}"
         return f"{self.record['id'].removesuffix(self.part)}{':' * bool(done)}{done}"
 
     @property

@@ -29,6 +29,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "meta": (dict,),
     "part": (list,),
     "aug": (dict,),
+    "cut": (dict,),
     "gen": (dict,),
 }
 _NAMES = {int: "a whole number", str: "a string", list: "a list", dict: "an object"}

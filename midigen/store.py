@@ -28,7 +28,7 @@ ROW = np.dtype(
         ("notes", "<i4"),  # -1: nobody counted
         ("bars", "<i4"),
         *((field, "<u4") for field in FIELDS),  # the piece's values: a place in labels.json
-        ("key", "<u8"),  # hash of id, part and aug: the piece's own number
+        ("key", "<u8"),  # hash of id, part, aug and cut: the piece's own
         ("group", "<u8"),
         ("bucket", "u1"),
         ("named", "u1"),  # place in SPLITS of meta.split, NO_SPLIT where the corpus brings none
@@ -181,10 +181,11 @@ def labels_of(record: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def piece_key(record: Mapping[str, Any]) -> str:
-    """Return what names a piece among all: id, part and aug."""
+    """Return what names a piece among all: id, part, aug and cut."""
     aug = record["aug"]
     done = ",".join(f"{name}={float(aug[name])!r}" for name in sorted(aug))
-    return f"{record['id']}\n{record.get('part')}\n{done}"
+    cut = f"\n{json.dumps(record['cut'], sort_keys=True)}" if "cut" in record else ""
+    return f"{record['id']}\n{record.get('part')}\n{done}{cut}"
 
 
 def digest_of(digest: int, record: Record, dtype: "np.dtype[Any]") -> int:
