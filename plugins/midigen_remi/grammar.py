@@ -73,7 +73,7 @@ class RemiGrammar:
 
     def mask(self, state: State) -> np.ndarray:
         """Return bool (V,), cached and read-only."""
-        key = self._view(state)
+        key = self.view(state)
         found = self._masks.get(key)
         if found is None:
             if len(self._masks) >= _KEPT:
@@ -82,7 +82,7 @@ class RemiGrammar:
             found.flags.writeable = False
         return found
 
-    def _view(self, state: State) -> object:
+    def view(self, state: State) -> object:
         """Return what the mask depends on: far fewer values than there are states."""
         step = self._step[state.signature]
         return (
@@ -214,7 +214,7 @@ class RemiGrammar:
         """Return the shortest ids to an accepting state, by way of the most ordinary values."""
         if self.accepting(state):
             return []
-        key = self._view(state)
+        key = self.view(state)
         found = self._closings.get(key)
         if found is None:
             if len(self._closings) >= _KEPT:
