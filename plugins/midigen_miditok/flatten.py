@@ -1,22 +1,13 @@
 """Events of several ids on one line: K slots, each with its own vocabulary, laid end to end.
 
-The ids of slot k follow those of slot k - 1; token strings begin with the slot's number and a dot,
-so that all are distinct: ``0.Pitch_60``.
+The ids of slot k follow those of slot k - 1; token strings begin with the slot's number and a dot.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
 from midigen.vocab import Vocab
-
-
-def flat_vocab(slots: Sequence[Sequence[str]]) -> Vocab:
-    """Return the vocabulary of K slots; of a single one as it is."""
-    if len(slots) == 1:
-        return Vocab(slots[0])
-    return Vocab(f"{k}.{token}" for k, slot in enumerate(slots) for token in slot)
 
 
 class Flat:
