@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from midigen.errors import MidigenError
+from midigen.layers.cache import Cache
 from midigen_llama import fast
-from midigen_llama.cache import Cache
 from midigen_llama.config import LlamaConfig
 
 Rope = tuple[Tensor, Tensor]
@@ -164,10 +163,7 @@ class Llama(nn.Module):
         Raises MidigenError where the cache has no room for them.
         """
         T = ids.shape[1]
-        if cache.length + T > cache.capacity:
-            raise MidigenError(
-                f"{cache.length} + {T} places do not fit a cache of {cache.capacity}"
-            )
+        cache.check_room(T)
         logits = self._run(ids, Seen(cache.mask(T)), cache)
         cache.advance(T)
         return logits

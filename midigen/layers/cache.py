@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor
 
+from midigen.errors import MidigenError
+
 
 class Cache:
     """Preallocated keys and values of every layer: two (B, G, L, D) tensors a layer.
 
     Rows of different lengths are padded on the left: row b holds what it has read in places
-    ``starts[b]..length-1``, and nothing before is ever looked at. RoPE sees differences of places
-    only, so padding changes no logits.
+    ``starts[b]..length-1``, and nothing before is ever looked at. Models that see differences of
+    places only need no more; others count from a row's start (`places`).
 
     length: places in use, the same in every row. starts: (B,) int64, 0 for full rows; set it before
     the first `step`.
@@ -69,6 +71,21 @@ class Cache:
             # A place of padding sees itself, for a softmax over nothing is not a number.
             mask = mask | (places == new)
         return mask
+
+    def places(self, count: int) -> Tensor:
+        """Return (B, count) int64: how far the next places are behind their row's start.
+
+        0 for places of padding.
+        """
+        new = torch.arange(self.length, self.length + count, device=self.starts.device)
+        return (new - self.starts[:, None]).clamp(min=0)
+
+    def check_room(self, count: int) -> None:
+        """Raise MidigenError where `count` more places do not fit."""
+        if self.length + count > self.capacity:
+            raise MidigenError(
+                f"{self.length} + {count} places do not fit a cache of {self.capacity}"
+            )
 
     def select(self, rows: Tensor) -> None:
         """Keep these rows (int64 indices), in this order: others are done."""

@@ -1,0 +1,1 @@
+"""Parts of models that several plugins are built of: attention, its cache, dropout, places."""
