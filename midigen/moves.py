@@ -1,7 +1,8 @@
 """What a transposition or a change of loudness does to every id of a vocabulary: tables.
 
 Works from the types of the tokens, so it serves every vocabulary with pitches. Pitch tokens move by
-semitones, chord roots and key signatures with them; pitch intervals and drums stay.
+semitones, by number or by name, chords and key signatures with them; pitch intervals and drums
+stay.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from midigen.content import DRUM_CHANNEL, word
 from midigen.errors import MidigenError
 from midigen.intervals import Intervals
 from midigen.keys import shift_fifths, shift_root
+from midigen.pitchnames import read_classes, read_pitches, shift_named
 from midigen.programs import DRUMS
 from midigen.protocols import Tokenizer
 from midigen.vocab import Vocab
 
 _PITCHES = ("pitch", "noteon", "noteoff", "note")
+_NAMED = ("note", "chord")
+"""Types whose values may be names of pitches."""
 _KEYS = ("keysig", "sf")
 
 NOTHING, MELODIC, DRUM = 0, 1, 2
@@ -53,10 +57,23 @@ class Tables(NamedTuple):
 
 
 def pitches_of(vocab: Vocab) -> np.ndarray:
-    """Return (V,) int64: the pitch of each token that a transposition moves, -1 for the others."""
+    """Return (V,) int64: the pitch of each token that a transposition moves, -1 for the others.
+
+    Of a chord of pitches it is the highest, of one of pitch classes its first, from C4 on.
+    """
     pairs = zip(map(word, vocab.types), vocab.values, strict=True)
-    found = [int(v) if kind in _PITCHES and v.isdecimal() else -1 for kind, v in pairs]
-    return np.array(found, dtype=np.int64)
+    return np.array([_pitch(kind, value) for kind, value in pairs], dtype=np.int64)
+
+
+def _pitch(kind: str, value: str) -> int:
+    if kind in _PITCHES and value.isdecimal():
+        return int(value)
+    if kind in _NAMED:
+        if (classes := read_classes(value)) is not None:
+            return 60 + classes[0]
+        if (pitches := read_pitches(value)) is not None:
+            return max(pitches)
+    return -1
 
 
 class Moves:
@@ -97,8 +114,10 @@ class Moves:
 
     def _shifted(self, id: int, semitones: int) -> int:
         kind, value = self._words[id], self.vocab.values[id]
-        if self.pitch[id] >= 0:
-            moved = str(self.pitch[id] + semitones)
+        if kind in _PITCHES and value.isdecimal():
+            moved = str(int(value) + semitones)
+        elif kind in _NAMED and self.pitch[id] >= 0:
+            moved = shift_named(value, semitones)
         elif kind in _KEYS:
             fifths, colon, minor = value.partition(":")
             moved = f"{shift_fifths(int(fifths), semitones)}{colon}{minor}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _NAME = re.compile(r"([A-G]#?)(-?\d)\Z")
@@ -17,7 +18,8 @@ def pitch_of(name: str) -> int | None:
     match = _NAME.match(name)
     if match is None or match[1] not in CLASSES:
         return None
-    return CLASSES.index(match[1]) + 12 * (int(match[2]) + 1)
+    pitch = CLASSES.index(match[1]) + 12 * (int(match[2]) + 1)
+    return pitch if 0 <= pitch <= 127 else None
 
 
 def name_chord(pitches: Iterable[int]) -> str:
@@ -30,29 +32,33 @@ def name_classes(classes: Iterable[int]) -> str:
     return ".".join(map(str, sorted(classes)))
 
 
-def read_classes(text: str) -> list[int] | None:
-    """Return the pitch classes 0..11 that `name_classes` has named; None for any other text."""
-    if not all(part.isdecimal() for part in text.split(".")):
+@cache
+def read_classes(text: str) -> tuple[int, ...] | None:
+    """Return the pitch classes, two or more, that `name_classes` has named; else None."""
+    parts = text.split(".")
+    if len(parts) < 2 or not all(part.isdecimal() for part in parts):
         return None
-    classes = [int(part) for part in text.split(".")]
+    classes = tuple(map(int, parts))
     return classes if name_classes({c % 12 for c in classes}) == text else None
 
 
-def read_pitches(text: str) -> list[int] | None:
+@cache
+def read_pitches(text: str) -> tuple[int, ...] | None:
     """Return the pitches that `name_of` or `name_chord` has named; None for any other text."""
     pitches = [pitch_of(name) for name in text.split(".")]
-    known = [pitch for pitch in pitches if pitch is not None]
+    known = tuple(pitch for pitch in pitches if pitch is not None)
     return known if len(known) == len(pitches) else None
 
 
-def shift(text: str, semitones: int) -> str | None:
-    """Return the name of a pitch, chord or chord of pitch classes `semitones` higher.
+def shift_named(text: str, semitones: int) -> str:
+    """Return the name of a pitch or chord `semitones` higher; empty where it leaves 0..127.
 
-    None for any other text, and for pitches that leave 0..127.
+    Raises ValueError for what is neither.
     """
     if (classes := read_classes(text)) is not None:
         return name_classes((c + semitones) % 12 for c in classes)
     pitches = read_pitches(text)
-    if pitches is None or not all(0 <= p + semitones <= 127 for p in pitches):
-        return None
-    return name_chord(p + semitones for p in pitches)
+    if pitches is None:
+        raise ValueError(f"{text!r} names no pitches")
+    moved = [pitch + semitones for pitch in pitches]
+    return name_chord(moved) if all(0 <= pitch <= 127 for pitch in moved) else ""
