@@ -1,10 +1,19 @@
-"""`midigen`: about the installation itself."""
+"""`midigen`: about the installation itself, and vocabularies learned from data."""
 
 from typing import Annotated
 
-from typer import Option
-
-from midigen.cli._edge import CommandGroup, Example, ModelOption, Run
+from midigen.cli._edge import (
+    Argument,
+    CommandGroup,
+    Example,
+    Force,
+    ModelOption,
+    Option,
+    Output,
+    RejectsFile,
+    Run,
+    Strict,
+)
 
 Json = Annotated[bool, Option("--json", help="As JSON Lines.")]
 
@@ -49,13 +58,104 @@ def doctor(run: Run, model: ModelOption = None) -> None:
         run.exit_code = 1
 
 
+def learn(
+    run: Run,
+    tokenizer: Annotated[
+        str,
+        Option(
+            "--tokenizer",
+            metavar="SPEC",
+            help="What is learned, and how: pitch:chords=sets, pitch:chords=classes,step=16 ...",
+        ),
+    ],
+    files: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="[FILE|FOLDER]...",
+            help="MIDI files, and folders with *.mid, *.midi and *.kar at any depth; - or none:"
+            " one MIDI file on stdin.",
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        Option(
+            "--files-from", metavar="FILE", help="Read names of files, one a line; -: from stdin."
+        ),
+    ] = None,
+    null: Annotated[
+        bool,
+        Option("-0", "--null", help="Names end with NUL (find -print0); alone, read from stdin."),
+    ] = False,
+    least: Annotated[
+        int, Option(metavar="N", min=1, help="Leave out what occurs less than N times.")
+    ] = 2,
+    most: Annotated[
+        int | None, Option(metavar="N", min=1, help="Take the N most frequent at most.")
+    ] = None,
+    shift: Annotated[
+        int,
+        Option(
+            metavar="N",
+            min=0,
+            max=127,
+            help="Count transpositions by up to N semitones too, so that tokaug --shift N finds"
+            " them in the vocabulary.",
+        ),
+    ] = 0,
+    jobs: Annotated[
+        int | None,
+        Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            min=1,
+            help="Number of worker processes; without it one for every core, but one for up to 64"
+            " files.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, Option(metavar="S", min=0.1, help="Give up on a file after S seconds.")
+    ] = 60.0,
+    output: Output = "-",
+    force: Force = False,
+    rejects: RejectsFile = None,
+    strict: Strict = False,
+) -> None:
+    """Learn a vocabulary from MIDI files and write it as JSON.
+
+    Call the file NAME.tok.json: midi2tok takes it as --tokenizer, models keep a copy of it, and
+    records find it in the folder where a command runs.
+    """
+    from midigen.learning import learn
+    from midigen.sources import Inputs
+
+    learn(
+        run,
+        Inputs(files or (), files_from, null),
+        tokenizer,
+        least=least,
+        most=most,
+        shift=shift,
+        jobs=jobs,
+        timeout=timeout,
+        output=output,
+        force=force,
+        rejects=rejects,
+        strict=strict,
+    )
+
+
 main = CommandGroup(
     "midigen",
-    "About the installation: its plugins, its health, its models.",
-    [plugins, doctor],
+    "About the installation, its plugins and models; and vocabularies learned from data.",
+    [plugins, doctor, learn],
     examples=(
         Example("the installed plugins as JSON Lines", "midigen plugins --json"),
         Example("what is installed, and whether it works", "midigen doctor"),
+        Example(
+            "a vocabulary of the chords in a folder, for LSTMs and others that read pitch strings",
+            "midigen learn --tokenizer pitch:chords=sets -o chords.tok.json tunes",
+        ),
     ),
     see_also=("midi2tok", "toktrain", "toksample"),
 )
