@@ -83,7 +83,7 @@ def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
             f"too little to train on: {corpus.train.tokens} tokens in {len(corpus.train)} pieces,"
             f" a window is {settings.window}; give more pieces or a shorter --window"
         )
-    model = _build(name, config, len(vocab), settings.seed)
+    model = build_model(name, config, len(vocab), settings.seed)
     size = sum(weight.numel() for weight in model.parameters())
     peak = settings.lr or default_rate(size)
     schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
@@ -133,11 +133,11 @@ def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> ModelVoc
         conditions=count_values(
             store, corpus.train.row, settings.condition, settings.condition_least
         ),
-        bar_starts=tokenizer.bar_starts,
+        bar_starts=merges.breaks_of(tokenizer),
     )
 
 
-def _build(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":
+def build_model(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":
     """Return the model with weights that depend on the seed alone."""
     import torch
 

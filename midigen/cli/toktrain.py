@@ -139,6 +139,10 @@ def toktrain(
     dry_run: Annotated[
         bool, Option("--dry-run", help="Read the stream and say what would happen.")
     ] = False,
+    overfit_one: Annotated[
+        bool,
+        Option("--overfit-one", help="Self-test: learn the first record by heart, write it again."),
+    ] = False,
     force: Force = False,
     rejects: RejectsFile = None,
     strict: Strict = False,
@@ -197,6 +201,11 @@ def toktrain(
     if resume and files:
         raise UsageError("--resume reads no records")
     paths = [] if no_stream else run.inputs(files)
+    if overfit_one:
+        from midigen.selftest import check
+
+        run.exit_code = check(asked, paths, device, run)
+        return
     with run.rejects(rejects, strict) as faulty:
         reader = RecordReader(paths, faulty)
         run.exit_code = train(
@@ -228,6 +237,10 @@ main = Command(
             "tokaug --shift 6 tokens.jsonl | toktrain -o my.model --minutes 10",
         ),
         Example("what a run would do and take", "toktrain --dry-run --epochs 5 tokens.jsonl"),
+        Example(
+            "can this model learn at all?",
+            "toktrain --overfit-one --preset tiny --window 128 tokens.jsonl",
+        ),
     ),
     is_filter=False,
     sections={
@@ -255,6 +268,10 @@ or --epochs that is resumed gives the same weights, bit for bit, as one that was
 The folder holds model.safetensors and config.json (transformers opens the default model as
 LlamaForCausalLM), vocab.json, split.json, metrics.jsonl, curves.png, README.md (the card), and in
 training/ what --resume needs to go on with more steps; --no-state leaves that out.""",
+        "SELF-TEST": """\
+--overfit-one is the first thing to run when training does not work. The model, as the other options
+make it, learns the beginning of the first record, at most a window, until its loss is near nothing,
+and writes it again greedily. Exit code 0: every token was right. Nothing is written to disk.""",
         "METRICS": """\
 A JSON object a line. event is train (loss of the step, learning rate, tokens a second), eval (the
 mean training loss since the last one; val: losses in nats a token, a note and a bar) or final (the
