@@ -14,6 +14,14 @@ _RULES = {
     "held": "few groups: those with the smallest hashes are held out",
     "tail": "a single piece: its last tenth is held out and serves as validation and test",
 }
+_COLUMNS = {
+    "loss": "a token",
+    "loss_note": "a note",
+    "loss_bar": "a bar",
+    "loss_byte": "a byte",
+    "bits_byte": "bits a byte",
+}
+"""Of the table of losses; those of music or those of text are there."""
 
 
 def write_card(
@@ -83,12 +91,18 @@ def _data(corpus: Corpus, vocab: ModelVocab) -> str:
 
 
 def _losses(final: Mapping[str, Any]) -> str:
+    columns = {key: title for key, title in _COLUMNS.items() if key in final["val"]}
+    about = "Nats, over whole held-out pieces in windows with a stride of half the window."
+    if "loss_note" in columns:
+        about += (
+            " A near-duplicate shares half of its sixteen-note passages or more with a training"
+            " piece."
+        )
     lines = [
         "## Losses\n",
-        "Nats, over whole held-out pieces in windows with a stride of half the window. A"
-        " near-duplicate shares half of its sixteen-note passages or more with a training piece.\n",
-        "| pieces | number | a token | a note | a bar |",
-        "|---|---|---|---|---|",
+        f"{about}\n",
+        f"| pieces | number | {' | '.join(columns.values())} |",
+        "|---" * (2 + len(columns)) + "|",
     ]
     for name in ("val", "test"):
         lines.append(_loss_row(name, final[name]))
@@ -100,10 +114,7 @@ def _losses(final: Mapping[str, Any]) -> str:
 
 
 def _loss_row(name: str, found: Mapping[str, Any]) -> str:
-    losses = [
-        "" if found[key] is None else f"{found[key]:.4f}"
-        for key in ("loss", "loss_note", "loss_bar")
-    ]
+    losses = ["" if found[key] is None else f"{found[key]:.4f}" for key in _COLUMNS if key in found]
     return f"| {name} | {found['pieces']:,} | {' | '.join(losses)} |"
 
 

@@ -1,4 +1,7 @@
-"""What a model reads before it goes on: conditions, what is in force, and the last whole bars."""
+"""What a model reads before it goes on: conditions, what is in force, and the last whole bars.
+
+Of text, words stand in the place of bars.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,7 +27,8 @@ def context(plan: "Plan", conditions: Sequence[int], ids: Sequence[int]) -> list
     if len(whole) <= plan.window:
         return whole
     room = plan.window // 2 - len(conditions)
-    starts = plan.bar_starts(ids)
+    # Each takes an id at least, so that no more than these can fit.
+    starts = plan.breaks(ids)[-max(0, room) - 1 :]
     bars = [ids[a:b] for a, b in zip(starts, [*starts[1:], len(ids)], strict=True)]
     lengths = [len(bar) for bar in vocab.encode_many(bars)]
     first, used = len(bars), 0
@@ -56,7 +60,8 @@ def carry(vocab: Vocab, past: Sequence[int], ids: Sequence[int]) -> list[int]:
     types = [vocab.types[id] for id in ids]
     first_note = next((i for i, kind in enumerate(types) if kind in NOTE_TYPES), len(ids))
     named = set(types[:first_note])
-    last = {kind: _last_of(vocab, past, kind) for kind in ("TimeSig", "Tempo", "Program")}
+    kinds = [kind for kind in ("TimeSig", "Tempo", "Program") if kind in vocab.types]
+    last = {kind: _last_of(vocab, past, kind) for kind in kinds}
     new = {kind: id for kind, id in last.items() if id is not None and kind not in named}
     out = list(ids)
     if "Program" in new and first_note < len(ids):

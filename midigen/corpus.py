@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from midigen.errors import MidigenError
+from midigen.merges import breaks_of
 from midigen.modelvocab import ModelVocab
 from midigen.protocols import Tokenizer
 from midigen.split import SPLITS, SplitRule, choose_rule
@@ -76,10 +77,11 @@ class Corpus:
         return Corpus(self.store, self.rule, train, val, test, self.duplicates, self.twins)
 
     def sample(self, tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (ids, bar starts) of training pieces in the order of their hashes."""
+        """Yield (ids, breaks) of training pieces in the order of their hashes."""
+        find = breaks_of(tokenizer)
         for i in range(len(self.train)):
             ids = self.train.piece(i).astype(np.int64)
-            yield ids, tokenizer.bar_starts(ids)
+            yield ids, find(ids)
 
 
 def divide(store: Store, tokenizer: Tokenizer) -> Corpus:
@@ -110,7 +112,10 @@ def divide(store: Store, tokenizer: Tokenizer) -> Corpus:
 
 
 def tail_start(length: int, bars: np.ndarray) -> int:
-    """Return where the last tenth of a piece begins: at a bar line where there are ten bars."""
+    """Return where the last tenth of a piece begins: at a bar line where there are ten bars.
+
+    bars: their starts; of text, those of its words.
+    """
     if len(bars) >= 10:
         return int(bars[-max(1, len(bars) // 10)])
     return length - max(1, length // 10)
@@ -161,7 +166,8 @@ def _tails(store: Store, kept: np.ndarray, tokenizer: Tokenizer, rule: SplitRule
     """A single piece: every copy trains without its last tenth, the original's validates."""
     whole = _whole(store, kept)
     pieces = [whole.piece(i).astype(np.int64) for i in range(len(whole))]
-    cuts = np.array([tail_start(len(ids), tokenizer.bar_starts(ids)) for ids in pieces], np.int64)
+    find = breaks_of(tokenizer)
+    cuts = np.array([tail_start(len(ids), find(ids)) for ids in pieces], np.int64)
     head = Span(store.ids, whole.offset, cuts, kept, ends=False)
     own = store.rows["copy"][kept] == 0
     tail = Span(
@@ -183,7 +189,7 @@ def _merge(span: Span, vocab: ModelVocab, tokenizer: Tokenizer, path: Path) -> S
             done = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, done + _BATCH, side="right")))
             pieces = [span.piece(i) for i in range(start, stop)]
-            for i, ids in enumerate(vocab.encode_many(pieces, tokenizer.bar_starts), start):
+            for i, ids in enumerate(vocab.encode_many(pieces, breaks_of(tokenizer)), start):
                 file.write(ids.astype(dtype).tobytes())
                 lengths[i] = len(ids)
             start = stop

@@ -6,6 +6,7 @@ What a model was trained on says little about it, so that the splits are never a
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,15 @@ from midigen.asked import condition_ids, of_record
 from midigen.corpus import tail_start
 from midigen.errors import DataError, MidigenError
 from midigen.jsonl import RecordReader
-from midigen.losses import Piece, Total, make_piece, score_pieces
+from midigen.losses import UNITS, Piece, Total, count_bytes, make_piece, score_pieces
 from midigen.modelfolder import Loaded
 from midigen.record import Record, check_ids, is_original
 from midigen.rejects import Rejects
 from midigen.split import Split, named_split
+from midigen.tokenizers import tokenizer_of
 
 
-@dataclass(slots=True)
+@dataclass
 class Evaluation:
     """Scores records with `loaded`, and remembers the totals of each split.
 
@@ -41,7 +43,7 @@ class Evaluation:
 
         Raises DataError for a record of another vocabulary; one whose ids cannot be is a reject.
         """
-        waiting: deque[tuple[Record, Split, bool]] = deque()
+        waiting: deque[tuple[Record, Split, bool, Piece]] = deque()
 
         def pieces() -> Iterator[Piece]:
             for record in reader:
@@ -54,7 +56,7 @@ class Evaluation:
                     continue
                 if split is not None:
                     piece, is_tail = self._piece(record, split)
-                    waiting.append((record, split, is_tail))
+                    waiting.append((record, split, is_tail, piece))
                     yield piece
 
         loaded = self.loaded
@@ -90,15 +92,27 @@ class Evaluation:
             ids = ids[tail_start(len(ids), vocab.bar_starts(ids)) :]
         return make_piece(vocab, ids, conditions, begins=not is_tail), is_tail
 
-    def _line(
-        self, record: Record, split: Split, is_tail: bool, nats: np.ndarray
-    ) -> dict[str, Any]:
+    @cached_property
+    def _units(self) -> tuple[str, ...]:
+        return UNITS[tokenizer_of(self.loaded.vocab.tok).medium]
+
+    def _counts(
+        self, record: Record, is_tail: bool, piece: Piece, nats: np.ndarray
+    ) -> list[int | None]:
+        """Return how many of each unit were scored, None where nobody knows."""
+        if "byte" in self._units:
+            return [count_bytes(self.loaded.vocab, piece.ids, nats)]
         # The notes and bars of a tail were not counted.
         n: Mapping[str, int] = {} if is_tail else record["n"]
-        counted = nats, n.get("notes"), n.get("bars")
-        total = Total()
-        total.add(*counted)
-        self.totals.setdefault(split, Total()).add(*counted)
+        return [n.get(f"{unit}s") for unit in self._units]
+
+    def _line(
+        self, record: Record, split: Split, is_tail: bool, piece: Piece, nats: np.ndarray
+    ) -> dict[str, Any]:
+        counts = self._counts(record, is_tail, piece, nats)
+        total = Total(self._units)
+        total.add(nats, *counts)
+        self.totals.setdefault(split, Total(self._units)).add(nats, *counts)
         losses = total.to_json()
         del losses["pieces"]
         return {"id": record["id"], "src": record["src"], "split": split} | losses
@@ -112,6 +126,8 @@ class Evaluation:
 
 def sentence(line: Mapping[str, Any]) -> str:
     """Return a line of totals in words."""
-    units = {"loss": "a token", "loss_note": "a note", "loss_bar": "a bar"}
-    losses = [f"{line[key]:.4f} {unit}" for key, unit in units.items() if line[key] is not None]
-    return f"{line['total']}: {line['pieces']} pieces; nats: {', '.join(losses) or 'none'}"
+    units = {"loss": "a token", "loss_note": "a note", "loss_bar": "a bar", "loss_byte": "a byte"}
+    losses = [f"{line[key]:.4f} {unit}" for key, unit in units.items() if line.get(key) is not None]
+    said = f"{line['total']}: {line['pieces']} pieces; nats: {', '.join(losses) or 'none'}"
+    bits = line.get("bits_byte")
+    return said if bits is None else f"{said}; bits: {bits:.4f} a byte"

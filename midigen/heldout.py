@@ -1,28 +1,31 @@
 """Losses of a model on held-out pieces of a corpus."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from midigen.corpus import Span
-from midigen.losses import Piece, Total, score_pieces
+from midigen.losses import UNITS, Piece, Total, count_bytes, score_pieces
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes
 from midigen.store import Store
+from midigen.tokenizers import tokenizer_of
 
 if TYPE_CHECKING:
     import torch
 
 
-@dataclass(slots=True)
 class Report:
-    """A total, one without near-duplicates of training pieces, one for each genre named."""
+    """A total, one without near-duplicates of training pieces, one for each genre named.
 
-    all: Total = field(default_factory=Total)
-    clean: Total = field(default_factory=Total)
-    genres: dict[str, Total] = field(default_factory=dict)
+    units: what losses are divided by beside tokens (`midigen.losses.UNITS`).
+    """
+
+    def __init__(self, units: Sequence[str]) -> None:
+        self.all = Total(units)
+        self.clean = Total(units)
+        self.genres: dict[str, Total] = {}
 
     def to_json(self) -> dict[str, Any]:
         genres = sorted(self.genres.items(), key=lambda item: -item[1].pieces)
@@ -56,31 +59,38 @@ class HeldOut:
         self._span, self._store = span, store
         self._prefixes, self._vocab = prefixes, vocab
         self._near = near
+        self._units = UNITS[tokenizer_of(vocab.tok).medium]
         # One side of a cut piece has no counts of its own.
         self._whole = span.begins and span.ends
 
     def score(self, model: "torch.nn.Module", window: int, device: str, bar: Any = None) -> Report:
         """Return the losses of a model in eval mode."""
-        report = Report()
+        report = Report(self._units)
         for i, nats in enumerate(score_pieces(model, self._pieces(), window, device)):
-            row = self._store.rows[self._span.row[i]]
-            notes, bars = (
-                int(row[name]) if self._whole and row[name] >= 0 else None
-                for name in ("notes", "bars")
-            )
-            report.all.add(nats, notes, bars)
+            counts = self._counts(i, nats)
+            report.all.add(nats, *counts)
             if int(self._span.row[i]) not in self._near:
-                report.clean.add(nats, notes, bars)
+                report.clean.add(nats, *counts)
             for genre in self._store.values(int(self._span.row[i]), "genre"):
-                report.genres.setdefault(genre, Total()).add(nats, notes, bars)
+                report.genres.setdefault(genre, Total(self._units)).add(nats, *counts)
             if bar is not None:
                 bar.update()
         return report
 
+    def _counts(self, i: int, nats: np.ndarray) -> list[int | None]:
+        """Return how many of each unit were scored, None where nobody counted."""
+        if "byte" in self._units:
+            return [count_bytes(self._vocab, self._piece(i).ids, nats)]
+        row = self._store.rows[self._span.row[i]]
+        counts = [int(row[f"{unit}s"]) for unit in self._units]
+        return [count if self._whole and count >= 0 else None for count in counts]
+
     def _pieces(self) -> Iterator[Piece]:
-        for i in range(self.count):
-            ids = self._span.piece(i).astype(np.int64)
-            if self._span.ends and self._vocab.eos is not None:
-                ids = np.append(ids, self._vocab.eos)
-            conditions = self._prefixes.whole(int(self._span.row[i]))
-            yield Piece(ids, conditions, self._vocab.bos if self._span.begins else None)
+        return map(self._piece, range(self.count))
+
+    def _piece(self, i: int) -> Piece:
+        ids = self._span.piece(i).astype(np.int64)
+        if self._span.ends and self._vocab.eos is not None:
+            ids = np.append(ids, self._vocab.eos)
+        conditions = self._prefixes.whole(int(self._span.row[i]))
+        return Piece(ids, conditions, self._vocab.bos if self._span.begins else None)

@@ -4,8 +4,9 @@ A piece longer than the window is read in windows that move by half of it; each 
 before has not, so that an id is predicted from at least half a window (at most a whole one).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from midigen.modelvocab import ModelVocab
 
+UNITS: dict[str, tuple[str, ...]] = {"score": ("note", "bar"), "text": ("byte",)}
+"""What losses are divided by beside tokens, by the tokenizer's medium."""
 _BUFFER = 256
 """Windows that are sorted by length before they are batched."""
 _PLACES = 8192
@@ -147,34 +150,53 @@ def _nats(
 
 @dataclass(slots=True)
 class Total:
-    """Nats and what they are divided by, over pieces. notes and bars: None once one is unknown."""
+    """Nats and what they are divided by, over pieces.
 
+    units: what is counted beside tokens. counts: how many of each, None once one is unknown.
+    """
+
+    units: Sequence[str] = UNITS["score"]
     pieces: int = 0
     tokens: int = 0
     nats: float = 0.0
-    notes: int | None = 0
-    bars: int | None = 0
+    counts: dict[str, int | None] = field(default_factory=dict)
 
-    def add(self, nats: np.ndarray, notes: int | None, bars: int | None) -> None:
-        """Add one piece's nats. A first id that nothing stood before is not counted."""
-        scored = nats[1:] if np.isnan(nats[:1]).any() else nats
+    def add(self, nats: np.ndarray, *counts: int | None) -> None:
+        """Add one piece's nats and its `counts`, in the order of `units`.
+
+        A first id that nothing stood before is not counted.
+        """
+        part = scored(nats)
         self.pieces += 1
-        self.tokens += len(scored)
-        self.nats += float(scored.sum(dtype=np.float64))
-        self.notes = None if self.notes is None or notes is None else self.notes + notes
-        self.bars = None if self.bars is None or bars is None else self.bars + bars
+        self.tokens += len(part)
+        self.nats += float(part.sum(dtype=np.float64))
+        for unit, count in zip(self.units, counts, strict=True):
+            before = self.counts.get(unit, 0)
+            self.counts[unit] = None if before is None or count is None else before + count
 
     def to_json(self) -> dict[str, Any]:
-        """Return counts and losses: `loss` a token, `loss_note`, `loss_bar` (null: unknown)."""
-        return {
-            "pieces": self.pieces,
-            "tokens": self.tokens,
-            "notes": self.notes,
-            "bars": self.bars,
-            "loss": _ratio(self.nats, self.tokens),
-            "loss_note": _ratio(self.nats, self.notes),
-            "loss_bar": _ratio(self.nats, self.bars),
-        }
+        """Return counts and losses (null: unknown).
+
+        `loss` is nats a token, `loss_note` nats a note, and so on; `bits_byte` bits a byte.
+        """
+        counts = {unit: self.counts.get(unit, 0) for unit in self.units}
+        found: dict[str, Any] = {"pieces": self.pieces, "tokens": self.tokens}
+        found |= {f"{unit}s": count for unit, count in counts.items()}
+        found["loss"] = _ratio(self.nats, self.tokens)
+        found |= {f"loss_{unit}": _ratio(self.nats, count) for unit, count in counts.items()}
+        if "byte" in counts:
+            found["bits_byte"] = _ratio(self.nats / math.log(2), counts["byte"])
+        return found
+
+
+def scored(values: np.ndarray) -> np.ndarray:
+    """Return the nats of a piece without a first one that is NaN: nothing stood before its id."""
+    return values[1:] if np.isnan(values[:1]).any() else values
+
+
+def count_bytes(vocab: "ModelVocab", ids: np.ndarray, nats: np.ndarray) -> int:
+    """Return how many bytes the scored ones of a piece's model ids stand for."""
+    return len(vocab.expand(ids[len(ids) - len(scored(nats)) :]))
 
 
 def _ratio(nats: float, count: int | None) -> float | None:

@@ -52,8 +52,12 @@ class Metrics:
 
 
 def _final_row(name: str, found: dict[str, Any]) -> str:
-    note = f", {found['loss_note']:.4f} a note" if found["loss_note"] is not None else ""
-    return f"{name}: {found['loss']:.4f} nats a token{note}, on {found['pieces']} pieces"
+    more = "".join(
+        f", {found[key]:.4f} {unit}"
+        for key, unit in (("loss_note", "a note"), ("bits_byte", "bits a byte"))
+        if found.get(key) is not None
+    )
+    return f"{name}: {found['loss']:.4f} nats a token{more}, on {found['pieces']} pieces"
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -78,12 +78,13 @@ class ModelVocab:
 
     @cached_property
     def bar_starts(self) -> BarStarts:
-        """The tokenizer's `bar_starts`: merges do not cross these places."""
+        """The tokenizer's `bar_starts` (of text: its words): merges do not cross these places."""
         if self._bar_starts is not None:
             return self._bar_starts
+        from midigen.merges import breaks_of
         from midigen.registry import tokenizer
 
-        return tokenizer(parse_tok(self.tok).spec).bar_starts
+        return breaks_of(tokenizer(parse_tok(self.tok).spec))
 
     @cached_property
     def _merger(self) -> Any:

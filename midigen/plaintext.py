@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from midigen.decoding import Tokenizers, usable
 from midigen.jsonl import RecordReader
@@ -15,11 +15,15 @@ from midigen.rejects import Rejects
 
 
 class PlainText(NamedTuple):
-    """What a record says. medium: score or text. faults: places that are not UTF-8."""
+    """What a record says.
+
+    is_cut: a text that was cut from a longer one; else a whole of its own: music, or a sample.
+    faults: places that are not UTF-8.
+    """
 
     piece: Piece
     data: bytes
-    medium: str
+    is_cut: bool = False
     faults: int = 0
 
 
@@ -55,9 +59,10 @@ def plain_texts(
         tokenizer = tokenizers.of(record["tok"])
         if tokenizer.medium == "text":
             decoded = tokenizer.decode([record["ids"]])
-            yield PlainText(piece, decoded.value, "text", sum(decoded.repairs.values()))
+            faults = sum(decoded.repairs.values())
+            yield PlainText(piece, decoded.value, "gen" not in record, faults)
         else:
-            yield PlainText(piece, _listed(record, tokenizer.vocab.tokens), tokenizer.medium)
+            yield PlainText(piece, _listed(record, tokenizer.vocab.tokens))
 
 
 def _listed(record: Record, tokens: tuple[str, ...]) -> bytes:
@@ -69,8 +74,9 @@ def _listed(record: Record, tokens: tuple[str, ...]) -> bytes:
 def writer_for(output: str, open: Open, *, force: bool) -> Iterator[Callable[[PlainText], None]]:
     """Yield what writes them where ``-o`` says.
 
-    output: ``-`` or a file takes all of them, end to end, a blank line around each that is music; a
-    pattern with fields gives each a file. Raises UsageError for a folder.
+    output: ``-`` or a file takes all of them: cuts end to end, byte for byte, a whole with an LF at
+    its end and a blank line around it. A pattern with fields gives each a file. Raises UsageError
+    for a folder.
     """
     pattern = Pattern(output)
     if pattern.fields:
@@ -79,14 +85,30 @@ def writer_for(output: str, open: Open, *, force: bool) -> Iterator[Callable[[Pl
         return
     refuse_folder(output, ".txt")
     with open(output) as file:
-        before: list[str] = []
+        stream = _Stream(file)
+        yield stream.write
 
-        def write(made: PlainText) -> None:
-            if before and (before[-1], made.medium) != ("text", "text"):
-                file.write(b"\n")
-            before[:] = [made.medium]
-            file.write(made.data)
-            if output == "-":
-                file.flush()
 
-        yield write
+class _Stream:
+    """Writes cuts end to end and wholes apart."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._after_cut: bool | None = None
+        self._line_is_open = False
+
+    def write(self, made: PlainText) -> None:
+        if self._after_cut is not None and not (self._after_cut and made.is_cut):
+            self._end_line()
+            self._file.write(b"\n")
+        self._file.write(made.data)
+        self._line_is_open = not made.data.endswith(b"\n")
+        if not made.is_cut:
+            self._end_line()
+        self._after_cut = made.is_cut
+        self._file.flush()
+
+    def _end_line(self) -> None:
+        if self._line_is_open:
+            self._file.write(b"\n")
+            self._line_is_open = False

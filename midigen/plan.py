@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from midigen.errors import MidigenError
+from midigen.merges import breaks_of
 from midigen.modelvocab import ModelVocab
 from midigen.protocols import Tokenizer
 
@@ -23,7 +24,8 @@ class Limits:
     """How long a sample is, without its prompt; None is no limit.
 
     bars: exactly as many. seconds: as many whole bars as fit, at least one. tokens: base ids, never
-    more. With none of them the model decides, within 32 bars (1,024 ids where there are no bars).
+    more. With none of them the model decides, within 32 bars (1,024 ids where there are no bars,
+    which of text are bytes).
     """
 
     bars: int | None = None
@@ -57,7 +59,7 @@ class Plan:
         self.grammar = grammar
         self.window = window
         self.seed = seed
-        self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids)
+        self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
         self.is_open = limits.is_open
@@ -73,15 +75,23 @@ class Plan:
             return 2 * (1 + int(self.seconds)) * BAR_LIMIT
         return DEFAULT_TOKENS
 
+    @property
+    def _is_barred(self) -> bool:
+        """Whether bars are so many ids long, whatever these are."""
+        return len(self.bar_starts([0] * (BAR_LIMIT * self.tokenizer.unit))) > 1
+
     @cached_property
     def bar_ids(self) -> frozenset[int]:
-        """The base ids that begin a bar by themselves; none where that takes several ids."""
+        """The base ids that begin a bar wherever they stand; none where others decide that too."""
         import numpy as np
 
         if self.tokenizer.unit != 1:
             return frozenset()
-        find = self.tokenizer.bar_starts
-        return frozenset(i for i in range(len(self.vocab.base)) if len(find(np.array([i]))))
+        find, size = self.tokenizer.bar_starts, len(self.vocab.base)
+        # Behind the first id and behind the last: these differ in what they are.
+        return frozenset(
+            i for i in range(size) if all(1 in find(np.array([j, i])) for j in (0, size - 1))
+        )
 
     @cached_property
     def written(self) -> "np.ndarray":
@@ -108,6 +118,13 @@ class Plan:
                 return False
             state = self.grammar.step(state, id)
         return bool(self.grammar.accepting(state))
+
+    def breaks(self, ids: Sequence[int]) -> list[int]:
+        """Return where merges stop in `ids`: at its bars, or words of text."""
+        import numpy as np
+
+        find = breaks_of(self.tokenizer)
+        return cast(list[int], find(np.array(ids, dtype=np.int64)).tolist())
 
     def bar_starts(self, ids: Sequence[int]) -> list[int]:
         """Return where bars begin in `ids`."""

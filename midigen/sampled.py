@@ -9,7 +9,7 @@ from midigen.asked import Asked
 from midigen.context import carry
 from midigen.devices import limit_threads
 from midigen.draft import Draft
-from midigen.errors import Reject
+from midigen.errors import MidigenError, Reject
 from midigen.jsonl import RecordReader
 from midigen.modelfolder import Loaded
 from midigen.plan import Limits, Plan
@@ -65,6 +65,8 @@ class Samples:
     def from_prompts(self, reader: RecordReader, rejects: Rejects) -> Iterator[Record]:
         """Yield `count` records a prompt; a prompt that cannot be used is a reject."""
         request = self._request
+        if request.prompt_bars is not None and not self._plan.has_bars:
+            raise MidigenError(f"{self._plan.vocab.tok} has no bars to count: no --prompt-bars")
         prompts = read_prompts(self._plan, reader, rejects, request.asked, request.prompt_bars)
         return self._records(prompts)
 
@@ -133,9 +135,12 @@ class Samples:
         }
 
     def _measured(self, ids: list[int], origin: Mapping[str, Any]) -> dict[str, int | float]:
-        """Return `n`: measured on the decoded score; `bars` are those written, also the silent."""
-        if self._plan.tokenizer.medium != "score":
-            return {}
+        """Return `n`: measured on the decoded score; `bars` are those written, also the silent.
+
+        Of text: its bytes.
+        """
+        if self._plan.tokenizer.medium == "text":
+            return {"bytes": len(self._plan.tokenizer.decode([ids]).value)}
         from midigen.measure import measure
 
         program = origin.get("meta", {}).get("program")

@@ -17,7 +17,8 @@ from midigen.cli._edge import (
 
 NAMES = """\
 Without -o the text goes to stdout; -o with a plain name writes it into that file. All records stand
-there end to end, so that what text2tok has cut is whole again. A name with fields in braces gives
+there end to end, so that what text2tok has cut is whole again; around samples, and around music, is
+a blank line. A name with fields in braces gives
 every record a file of its own: {n} is a running number ({n:03} pads it), {id} and {group} those of
 the record, {src} the name of the source without folders and extension, and every other field a key
 of meta ({genre}, {title}); what a record does not have is "unknown". Values are cleaned: whatever a
@@ -27,8 +28,8 @@ TEXT = """\
 Records of the tokenizer text are written byte for byte. What is not UTF-8 is written too, and the
 summary counts its places; toksample makes none unless it is told --no-grammar.
 
-Of any other tokenizer the tokens are written, one a line, as its vocabulary spells them
-(Pitch_60); a blank line stands between two records."""
+Of any other tokenizer the tokens are written, one a line, as its vocabulary spells them, such as
+Pitch_60."""
 
 
 def tok2text(

@@ -24,7 +24,10 @@ by its notes and bars; null where nobody counted them). Then one object a split,
 in the place of id: its pieces, counts and losses.
 
 Tokens depend on the tokenizer and on merges, notes do not: only losses a note compare models of
-different vocabularies, and only where both encode the same of the music."""
+different vocabularies, and only where both encode the same of the music.
+
+Of text there are bytes in the place of notes and bars: bytes (those that were scored), loss_byte
+(nats a byte) and bits_byte (the same in bits), which compares models of any vocabulary."""
 
 SPLITS = """\
 The split is the one that the model was trained with: meta.split, else the rule in its folder. Each

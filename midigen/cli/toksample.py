@@ -20,14 +20,19 @@ from midigen.cli._edge import (
 LENGTHS = """\
 --bars N gives exactly N bars. --seconds S gives as many whole bars as fit in S seconds, at least
 one. --tokens N gives at most N token ids and ends where a piece may end. Without one of these the
-model decides when the piece is over, within 32 bars. A prompt does not count."""
+model decides when the piece is over, within 32 bars. A prompt does not count.
+
+Text has no bars: there --tokens N gives N bytes, one or two fewer where a character would be cut,
+and without it the model decides, within 1,024 bytes."""
 
 PROMPTS = """\
 With --continue or --only-new, or if files are named, the records that are read are prompts. A
 prompt is whole bars: what is new begins with a bar, and an event that is cut off at the prompt's
 end is left out. Conditions that are not asked for come from the prompt's meta. From a prompt that
 is longer than the model's window its last bars are read, behind the conditions and the tempo, time
-signature and program in force."""
+signature and program in force.
+
+Of text the whole prompt goes on, and its last words are read: printf 'Once upon' | text2tok."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
@@ -172,7 +177,7 @@ def toksample(
         batch=batch,
         meta={} if year is None else {"year": year},
     )
-    notes = tokens_made = 0
+    notes = tokens_made = text_bytes = 0
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         samples = Samples(load(folder, pick(device)), request)
         reader, writer = RecordReader(paths or (), faulty), RecordWriter(out, flush=True)
@@ -181,7 +186,9 @@ def toksample(
             writer.write(record)
             tokens_made += len(record["ids"])
             notes += record["n"].get("notes", 0)
-    what = f"{writer.count} records, {tokens_made} tokens, {notes} notes, seed {request.seed}"
+            text_bytes += record["n"].get("bytes", 0)
+    made_of = f"{text_bytes} bytes" if text_bytes else f"{notes} notes"
+    what = f"{writer.count} records, {tokens_made} tokens, {made_of}, seed {request.seed}"
     run.finish(writer.count, what, faulty)
 
 
