@@ -4,17 +4,22 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from midigen.batches import encode_many
 from midigen.errors import MidigenError, Reject
-from midigen.ingest import ingest
+from midigen.ingest import DEFAULT_LIMITS, Limits, ingest
 from midigen.measure import Measure, measure_many
-from midigen.protocols import BatchTokenizer, Encoded, MidiTokenizer, Tokenizer
+from midigen.protocols import Encoded, Tokenizer
+from midigen.reasons import REASONS
 from midigen.record import Record, complete, short_hash
 from midigen.registry import tokenizer as build_tokenizer
 from midigen.sources import Source, name_of, read_source
+
+if TYPE_CHECKING:
+    from midigen.roundtrip import RoundTrip
 
 A_NOTE = bytes.fromhex(
     "4d546864 00000006 0000 0001 0060"  # MThd: format 0, 1 track, 96 ticks a quarter
@@ -29,7 +34,8 @@ class Lines:
     """What became of some files.
 
     data: their records, whole lines. files, records, notes, tokens: how many are in it. rejects:
-    (src, reason, detail). lossy: files by what the vocabulary could not hold of them.
+    (src, reason, detail). lossy: files by what the vocabulary could not hold of them. rungs: files
+    by `meta.ingest`. checks: a JSON line a file on its round trip. trip: all of these joined.
     """
 
     data: bytes = b""
@@ -39,6 +45,9 @@ class Lines:
     tokens: int = 0
     rejects: list[tuple[str, str, str]] = field(default_factory=list)
     lossy: Counter[str] = field(default_factory=Counter)
+    rungs: Counter[str] = field(default_factory=Counter)
+    checks: bytes = b""
+    trip: "RoundTrip | None" = None
 
 
 @dataclass(slots=True)
@@ -53,6 +62,7 @@ class _File:
     rung: str = ""
     measure: Measure | None = None
     encoded: Encoded | None = None
+    trip: "RoundTrip | None" = None
     reject: Reject | None = None
 
     @property
@@ -63,11 +73,20 @@ class _File:
 class FileEncoder:
     """Turns files into lines. Picklable: a worker that is not a fork builds its own tokenizer.
 
-    spec: of the tokenizer, without fingerprint. meta: what every record gets. strict: a file that
-    the vocabulary cannot hold as a whole is a reject (``lossy``).
+    spec: of the tokenizer, without fingerprint. meta: what every record gets. limits: larger scores
+    are rejects. strict: a file that the vocabulary cannot hold as a whole is a reject (``lossy``).
+    check: records are decoded again, and what is lost is reported.
     """
 
-    def __init__(self, spec: str, meta: Mapping[str, Any], strict: bool = False) -> None:
+    def __init__(
+        self,
+        spec: str,
+        meta: Mapping[str, Any],
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        strict: bool = False,
+        check: bool = False,
+    ) -> None:
         """Raises MidigenError if there is no such tokenizer, or if it reads no scores."""
         self.tokenizer: Tokenizer = build_tokenizer(spec, trusted=True)
         if self.tokenizer.medium != "score":
@@ -75,23 +94,34 @@ class FileEncoder:
         self.tok = f"{self.tokenizer.spec}#{self.tokenizer.vocab.fingerprint}"
         self._spec = spec
         self._meta = dict(meta)
+        self._limits = limits
         self._strict = strict
+        self._check = check
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FileEncoder, (self._spec, self._meta, self._strict)
+        return _rebuild, (self._spec, self._meta, self._limits, self._strict, self._check)
 
     def __call__(self, sources: Sequence[Source]) -> Lines:
         """Return the lines of `sources`, in order. All go through each stage together."""
         files = [_File(source) for source in sources]
         for file in files:
-            _open(file)
+            _open(file, self._limits)
         alive = [file for file in files if file.reject is None]
         for file, measured in zip(alive, measure_many([f.score for f in alive]), strict=True):
             file.measure, file.reject = _settle(measured)
         alive = [file for file in alive if file.reject is None]
         for file, encoded in zip(alive, self._encode(alive), strict=True):
             file.encoded, file.reject = _settle(encoded)
+            if self._check and file.encoded is not None:
+                file.trip = self._round_trip(file)
         return self._lines(files)
+
+    def _round_trip(self, file: _File) -> "RoundTrip":
+        """Return what is lost of a file that was encoded."""
+        from midigen.roundtrip import take_round_trip
+
+        assert file.encoded is not None
+        return take_round_trip(self.tokenizer, file.score, file.midi, file.encoded)
 
     def warm_up(self) -> None:
         """Load and build what encoding needs, so that a fork has it: workers then start in ms."""
@@ -99,30 +129,25 @@ class FileEncoder:
 
     def _encode(self, files: Sequence[_File]) -> list[Encoded | Reject]:
         """Encode files: in one go where the tokenizer can, their bytes where it wants those."""
-        results: list[Encoded | Reject]
-        if isinstance(self.tokenizer, MidiTokenizer):
-            results = self.tokenizer.encode_midi_many([file.midi for file in files])
-        elif isinstance(self.tokenizer, BatchTokenizer):
-            results = self.tokenizer.encode_many([file.score for file in files])
+        encode_midi_many = getattr(self.tokenizer, "encode_midi_many", None)
+        if encode_midi_many is not None:
+            results = encode_midi_many([file.midi for file in files])
         else:
-            results = [self._encode_one(file.score) for file in files]
-        return [self._judge(result) for result in results] if self._strict else results
-
-    def _encode_one(self, score: Any) -> Encoded | Reject:
-        try:
-            return self.tokenizer.encode(score)
-        except Reject as reject:
-            return reject
+            results = encode_many(self.tokenizer, [file.score for file in files])
+        return list(map(self._judge, results))
 
     def _judge(self, result: Encoded | Reject) -> Encoded | Reject:
-        """Reject what the vocabulary could not hold as a whole."""
-        if isinstance(result, Encoded) and result.lossy:
+        """Reject what the vocabulary could not hold as a whole; keep to the reasons there are."""
+        if isinstance(result, Reject):
+            return result if result.reason in REASONS else Reject("tokenizer", str(result))
+        if self._strict and result.lossy:
             return Reject("lossy", f"the vocabulary cannot hold its {', '.join(result.lossy)}")
         return result
 
     def _lines(self, files: Iterable[_File]) -> Lines:
         lines = Lines()
         data: list[bytes] = []
+        checks: list[bytes] = []
         for file in files:
             if file.reject is not None:
                 reject = (name_of(file.source), file.reject.reason, file.reject.detail)
@@ -135,7 +160,15 @@ class FileEncoder:
             lines.notes += sum(record["n"]["notes"] for record in records)
             lines.tokens += sum(len(record["ids"]) for record in records)
             lines.lossy.update(set(file.lossy))
-        lines.data = b"".join(data)
+            lines.rungs.update([file.rung] if file.rung else [])
+            if file.trip is not None:
+                known = {"src": name_of(file.source), "id": file.id}
+                checks.append(orjson.dumps(known | file.trip.report(), option=_LINE))
+                if lines.trip is None:
+                    lines.trip = file.trip
+                else:
+                    lines.trip.join(file.trip)
+        lines.data, lines.checks = b"".join(data), b"".join(checks)
         return lines
 
     def _records(self, file: _File) -> list[Record]:
@@ -163,11 +196,17 @@ class FileEncoder:
         return records
 
 
-def _open(file: _File) -> None:
+def _rebuild(
+    spec: str, meta: Mapping[str, Any], limits: Limits, strict: bool, check: bool
+) -> FileEncoder:
+    return FileEncoder(spec, meta, limits, strict=strict, check=check)
+
+
+def _open(file: _File, limits: Limits) -> None:
     """Read and parse, or note why not."""
     try:
         data = read_source(file.source)
-        file.score, file.midi, file.rung = ingest(data)
+        file.score, file.midi, file.rung = ingest(data, limits)
     except Reject as reject:
         file.reject = reject
         return
@@ -187,11 +226,13 @@ def _part_counts(file: _File) -> list[dict[str, int | float]]:
     """
     encoded = file.encoded
     assert encoded is not None
-    tracks = [track for track in file.score.tracks if track.note_num()]
+    tracks = encoded.tracks
+    if tracks is None:
+        tracks = [k for k, track in enumerate(file.score.tracks) if track.note_num()]
     if len(tracks) != len(encoded.parts):
         return [{} for _ in encoded.parts]
-    measures = measure_many([_solo(file.score, track) for track in tracks])
-    return [measured.n for measured in measures if isinstance(measured, Measure)]
+    measures = measure_many([_solo(file.score, file.score.tracks[k]) for k in tracks])
+    return [measured.n if isinstance(measured, Measure) else {} for measured in measures]
 
 
 def _solo(score: Any, track: Any) -> Any:

@@ -1,5 +1,6 @@
-"""MIDI bytes to a score, or a reject that says what is wrong with them."""
+"""MIDI bytes to a score: strictly, else mended, else a reject that says what is wrong with them."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from midigen.errors import Reject
@@ -7,15 +8,28 @@ from midigen.errors import Reject
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
-REASONS = ("empty", "not_midi", "time_division", "broken")
-"""Why bytes are no score: the reasons of the rejects that `parse` raises."""
+SANITISED, SALVAGED = "sanitised", "salvaged"
+"""The rungs of the ladder below the strict one: what `meta.ingest` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a score may hold; more is a damaged file, or made to be absurd."""
+
+    notes: int = 500_000
+    ticks: int = 2**31 - 1
+    tracks: int = 1_000
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class Ingested(NamedTuple):
     """What became of the bytes of a file.
 
     score: in ticks. midi: the Standard MIDI File that it was parsed from, the bytes themselves
-    where nothing had to be mended. rung: what had to be done, `meta.ingest`; empty for nothing.
+    where nothing had to be mended. rung: empty for strict, `SANITISED` (values were out of range:
+    data bytes, or fields of the header) or `SALVAGED` (anything else that had to be mended).
     """
 
     score: "ScoreTick"
@@ -23,31 +37,59 @@ class Ingested(NamedTuple):
     rung: str = ""
 
 
-def ingest(data: bytes) -> Ingested:
-    """Return the score in a file. Raises Reject with one of `REASONS`."""
-    return Ingested(parse(data), data)
+def ingest(data: bytes, limits: Limits = Limits()) -> Ingested:
+    """Return the score in a file, by the first rung of the ladder that gives one with notes.
+
+    Raises Reject: ``empty``, ``not_midi``, ``broken``, ``no_notes``, ``too_big``,
+    ``too_many_notes``, ``too_many_tracks``, ``too_long``.
+    """
+    if not data:
+        raise Reject("empty", "no bytes")
+    score = _parse_with_notes(data)
+    if score is not None:
+        return Ingested(_within(score, limits), data)
+    from midigen.salvage import salvage
+
+    saved = salvage(data)
+    rung = SANITISED if saved.whole else SALVAGED
+    return Ingested(_within(parse(saved.midi), limits), saved.midi, rung)
+
+
+def _parse_with_notes(data: bytes) -> "ScoreTick | None":
+    """Return what a strict parse gives; None where that is an error, or no notes.
+
+    A file may have notes where a strict parser finds none: no note ends, or the number of tracks in
+    the header is 0.
+    """
+    if not data.startswith(b"MThd") or not 0 < int.from_bytes(data[12:14]) < 0x8000:
+        return None
+    try:
+        score = parse(data)
+    except Reject:
+        return None
+    return score if score.note_num() else None
 
 
 def parse(data: bytes) -> "ScoreTick":
-    """Return the score, in ticks, that a Standard MIDI File holds.
-
-    Raises Reject: ``empty``; ``not_midi`` (no MThd chunk at the start); ``time_division`` (ticks a
-    second, as in SMPTE time, or none at all); ``broken`` (the chunks or events contradict the
-    format).
-    """
+    """Return what a strict parse of a Standard MIDI File gives. Raises Reject: ``broken``."""
     import symusic
 
-    if not data:
-        raise Reject("empty", "no bytes")
-    if not data.startswith(b"MThd"):
-        raise Reject("not_midi", f"begins with {data[:4]!r}, not MThd")
-    division = int.from_bytes(data[12:14])
-    if division == 0 or division > 0x7FFF:
-        raise Reject("time_division", f"{data[12:14].hex()}: not ticks a quarter")
     try:
         return cast("ScoreTick", symusic.Score.from_midi(data))
     except (RuntimeError, ValueError) as error:
         raise Reject("broken", _one_line(error)) from error
+
+
+def _within(score: "ScoreTick", limits: Limits) -> "ScoreTick":
+    """Return `score`. Raises Reject if it holds more than `limits` allow."""
+    notes, tracks, ticks = score.note_num(), len(score.tracks), score.end()
+    if notes > limits.notes:
+        raise Reject("too_many_notes", f"{notes:,}; at most {limits.notes:,}")
+    if tracks > limits.tracks:
+        raise Reject("too_many_tracks", f"{tracks:,}; at most {limits.tracks:,}")
+    if ticks > limits.ticks:
+        raise Reject("too_long", f"{ticks:,} ticks; at most {limits.ticks:,}")
+    return score
 
 
 def _one_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Scores as Standard MIDI Files, format 1 (MMA, Standard MIDI Files 1.0, 1996)."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from midigen.channels import MELODIC_CHANNELS, Channels, Part, assign
@@ -36,8 +36,13 @@ def midi_bytes(score: Any, tpq: int = TPQ, title: str = "") -> bytes:
 
     tracks = [_Track(track, scaled) for track in score.tracks]
     channels = assign([track.part for track in tracks])
-    chunks = [_chunk(_conductor(score, scaled, title))]
-    chunks += [_chunk(t.events(sent)) for t, sent in zip(tracks, channels, strict=True)]
+    chunks = [track_chunk(_conductor(score, scaled, title))]
+    chunks += [track_chunk(t.events(sent)) for t, sent in zip(tracks, channels, strict=True)]
+    return join_chunks(chunks, tpq)
+
+
+def join_chunks(chunks: Sequence[bytes], tpq: int) -> bytes:
+    """Return the MIDI file of these track chunks."""
     header = (1).to_bytes(2) + len(chunks).to_bytes(2) + tpq.to_bytes(2)
     return b"MThd" + len(header).to_bytes(4) + header + b"".join(chunks)
 
@@ -119,7 +124,7 @@ def _length(value: int) -> bytes:
     return bytes(reversed(digits))
 
 
-def _chunk(events: Iterable[Event]) -> bytes:
+def track_chunk(events: Iterable[Event]) -> bytes:
     """Return a track chunk of events in any order; those of one tick and kind keep theirs."""
     data = bytearray()
     now = 0

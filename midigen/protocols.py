@@ -24,11 +24,13 @@ class Encoded:
     parts: id arrays (unsigned), one for each sequence: one, or one a track.
     lossy: short words for what the vocabulary could not hold (``time_signature``): `meta.lossy`.
     programs: the program of each part (-1: drums) where the vocabulary has no Program tokens.
+    tracks: which of the score's tracks (0..) each part comes from, where parts are tracks.
     """
 
     parts: "list[np.ndarray]"
     lossy: tuple[str, ...] = ()
     programs: list[int] | None = None
+    tracks: list[int] | None = None
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from midigen.errors import Reject, UsageError
 from midigen.rejects import Rejects
 
-SUFFIXES = (".mid", ".midi", ".kar")
+SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 """What counts as MIDI in a folder, in any case. A file that is named itself may be called anything.
 """
 MAX_BYTES = 1 << 26

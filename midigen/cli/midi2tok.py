@@ -15,14 +15,34 @@ from midigen.cli._edge import (
     TokenizerOption,
 )
 
+INGEST = """\
+A file that obeys the format is read strictly. One that does not is mended, and meta.ingest of its
+records says how: sanitised, if only values were out of range (data bytes above 127 become 127, an
+unknown format becomes 1, no division becomes 480 ticks a quarter, one in parts of a second becomes
+quarters of half a second); salvaged, if anything else had to be done: a header found inside a RIFF
+(RMID) or MacBinary wrapper, behind other bytes or with damaged letters; tracks found by their name
+where lengths or the number of tracks are wrong; a track kept up to where it is cut off or stops
+making sense; a file that was sent as text; notes that nothing ends, which then last a quarter or
+until the same key is struck again. Files from which a strict parse gets no note are tried this way,
+too. A strict parse leaves out notes that nothing ends: --check counts them as unread."""
+
 REJECTS = """\
 A file is not used, and the others go on, for one of these reasons: io (it cannot be read), empty,
-too_big (more than 64 MiB), not_midi (it does not begin with MThd), time_division (its ticks are
-parts of a second, or there are none), broken (it contradicts itself), no_notes (none, or none that
-the vocabulary has), too_long (more than 100,000 bars), tokenizer (the tokenizer refuses it), lossy
-(with --strict: the vocabulary cannot hold it as a whole; without, meta.lossy says what is missing),
-timeout, crash (the worker died of it) and error (a bug: please report it). no_files is a folder
-without MIDI files."""
+too_big (more than 64 MiB, or more than 2,000,000 events in a track to be mended), not_midi (nothing
+in it is MIDI), broken (it has a header or tracks, but nothing that can be read of them), no_notes
+(none, or none that the vocabulary has), too_long (more ticks than --max-ticks, or more than 100,000
+bars), too_many_notes (--max-notes), too_many_tracks (--max-tracks), tokenizer (the tokenizer
+refuses it), lossy (with --strict: the vocabulary cannot hold it as a whole; without, meta.lossy
+says what is missing), timeout, crash (the worker died of it) and error (a bug: please report it).
+no_files is a folder without MIDI files."""
+
+CHECK = """\
+With --check the ids of each file are decoded again and the notes compared with those of the file. A
+line holds src, id, notes, lost (notes without one of their pitch within half a quarter), added,
+programs (notes that are found, but with another program), onset_mean, onset_max, duration_mean and
+duration_max (how far off the notes found are, in quarters), tempo_drift_s (the most that the clocks
+of the two are apart where a note begins, in seconds), unread (notes that begin in the file, but not
+in what was parsed of it) and repairs (of the decoder, by kind). The summary gives the totals."""
 
 PEDAL = """\
 With --pedal extend, notes that end while the sustain pedal (controller 64) of their track is down
@@ -39,8 +59,8 @@ def midi2tok(
         list[str] | None,
         Argument(
             metavar="[FILE|FOLDER]...",
-            help="MIDI files, and folders with *.mid, *.midi and *.kar at any depth; - or none:"
-            " one MIDI file on stdin.",
+            help="MIDI files, and folders with *.mid, *.midi, *.kar and *.rmi at any depth; - or"
+            " none: one MIDI file on stdin.",
         ),
     ] = None,
     files_from: Annotated[
@@ -80,12 +100,33 @@ def midi2tok(
     timeout: Annotated[
         float, Option(metavar="S", min=0.1, help="Give up on a file after S seconds.")
     ] = 60.0,
+    max_notes: Annotated[
+        int, Option(metavar="N", min=1, help="Reject a file with more notes.")
+    ] = 500_000,
+    max_ticks: Annotated[
+        int, Option(metavar="N", min=1, help="Reject a file that lasts more ticks.")
+    ] = 2**31 - 1,
+    max_tracks: Annotated[
+        int,
+        Option(
+            metavar="N",
+            min=1,
+            help="Reject a file with more tracks, each channel and program of a track counted.",
+        ),
+    ] = 1_000,
     executor: Annotated[
         str, Option(metavar="SPEC", help="Where the work is done: an executor plugin.")
     ] = "local",
     output: Output = "-",
     force: Force = False,
     rejects: RejectsFile = None,
+    check: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Append what is lost on the way to tokens and back, as JSON Lines; see CHECK.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         Option(
@@ -101,6 +142,7 @@ def midi2tok(
     listed with --rejects; the others go on. Exit code 1 if none could be used.
     """
     from midigen.conversion import convert
+    from midigen.ingest import Limits
     from midigen.sources import Inputs
 
     convert(
@@ -110,12 +152,14 @@ def midi2tok(
         model=model,
         pedal=pedal,
         assignments=assign or (),
+        limits=Limits(max_notes, max_ticks, max_tracks),
         jobs=jobs,
         timeout=timeout,
         executor=executor,
         output=output,
         force=force,
         rejects=rejects,
+        check=check,
         strict=strict,
     )
 
@@ -129,7 +173,11 @@ main = Command(
             "Whatever find finds; what was not used goes into bad.jsonl.",
             "find tunes -name '*.mid' -print0 | midi2tok -0 -j2 --rejects bad.jsonl > all.jsonl",
         ),
+        Example(
+            "What the tokens cannot hold of each file.",
+            "midi2tok --check lost.jsonl tunes > all.jsonl; jq .onset_max lost.jsonl",
+        ),
     ],
-    sections={"PEDAL": PEDAL, "REJECTS": REJECTS},
+    sections={"INGEST": INGEST, "PEDAL": PEDAL, "REJECTS": REJECTS, "CHECK": CHECK},
     see_also=("tok2midi", "tokfilter", "toktrain", "midigen-record"),
 )

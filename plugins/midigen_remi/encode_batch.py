@@ -89,9 +89,13 @@ def collect(
     if not config.programs:
         for voice in voices:
             programs.setdefault(voice.piece, []).append(voice.program)
+    tracks: dict[int, list[int]] = {}
+    if not config.one_stream:
+        for voice in voices:
+            tracks.setdefault(voice.piece, []).append(voice.track)
     for owner, arrays in parts.items():
         lossy = ("time_signature",) if pieces[owner].meter.lossy else ()
-        yield owner, Encoded(arrays, lossy, programs.get(owner))
+        yield owner, Encoded(arrays, lossy, programs.get(owner), tracks.get(owner))
 
 
 def _note_rows(notes: Notes, config: RemiConfig, tables: Tables) -> tuple[Notes, np.ndarray]:

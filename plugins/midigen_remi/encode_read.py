@@ -23,12 +23,16 @@ HALF = np.nextafter(0.5, 0)
 
 
 class Voice(NamedTuple):
-    """Notes of one program in one sequence: a track, or several of one program joined."""
+    """Notes of one program in one sequence: a track, or several of one program joined.
+
+    track: the number of the track in its score, or of the first.
+    """
 
     piece: int
     program: int
     notes: int
     joined: bool
+    track: int = 0
 
 
 class Piece(NamedTuple):
@@ -100,7 +104,7 @@ def read_notes(pieces: Sequence[Piece], config: RemiConfig, unfit: Unfit) -> Not
     voices: list[Voice] = []
     kept = set(config.kept)
     for number, piece in enumerate(pieces):
-        for program, tracks in _tracks(piece.score, config.one_stream):
+        for program, first, tracks in _tracks(piece.score, config.one_stream):
             if program not in kept:
                 continue
             count = 0
@@ -109,7 +113,7 @@ def read_notes(pieces: Sequence[Piece], config: RemiConfig, unfit: Unfit) -> Not
                     columns.append(notes.numpy())
                     count += len(notes)
             if count:
-                voices.append(Voice(number, program, count, len(tracks) > 1))
+                voices.append(Voice(number, program, count, len(tracks) > 1, first))
     if not voices:
         empty = np.zeros(0, np.int64)
         return Notes(empty, empty, empty, empty, [])
@@ -134,18 +138,19 @@ def read_notes(pieces: Sequence[Piece], config: RemiConfig, unfit: Unfit) -> Not
     return notes
 
 
-def _tracks(score: Any, one_stream: bool) -> list[tuple[int, list[Any]]]:
-    """Return (program, note lists) in order; tracks of one program together where they share one.
+def _tracks(score: Any, one_stream: bool) -> list[tuple[int, int, list[Any]]]:
+    """Return (program, number of the first track, note lists) in the order of the tracks.
 
-    A program with a second track counts as joined even if that has no notes: MidiTok sorts it.
+    Tracks of one program are together where they share one stream. A program with a second track
+    counts as joined even if that has no notes: MidiTok sorts it.
     """
     found = [(DRUMS if track.is_drum else track.program, track.notes) for track in score.tracks]
     if not one_stream:
-        return [(program, [notes]) for program, notes in found]
-    joined: dict[int, list[Any]] = {}
-    for program, notes in found:
-        joined.setdefault(program, []).append(notes)
-    return list(joined.items())
+        return [(program, number, [notes]) for number, (program, notes) in enumerate(found)]
+    joined: dict[int, tuple[int, int, list[Any]]] = {}
+    for number, (program, notes) in enumerate(found):
+        joined.setdefault(program, (program, number, []))[2].append(notes)
+    return list(joined.values())
 
 
 def _find_unfit(
