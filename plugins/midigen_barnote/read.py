@@ -86,7 +86,8 @@ def read_lines(pieces: Sequence[Piece]) -> tuple[np.ndarray, np.ndarray]:
     count = -(-(stop - start) * denominator // whole)
     row = np.repeat(np.arange(len(rows)), count)
     k = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    return owner[row], start[row] + np.rint(k * whole[row] / denominator[row]).astype(np.int64)
+    line = start[row] + k * whole[row] / denominator[row]
+    return owner[row], np.rint(line).astype(np.int64)
 
 
 def read_notes(pieces: Sequence[Piece]) -> Notes:
