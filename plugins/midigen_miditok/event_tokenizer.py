@@ -37,9 +37,11 @@ class EventTokenizer:
 
     @cached_property
     def _encoder(self) -> Any:
-        from midigen_miditok.fast_encode import EventEncoder, is_covered
+        from midigen_remi.encode import is_covered
 
         if is_covered(self.config.options):
+            from midigen_miditok.fast_encode import EventEncoder
+
             return EventEncoder(self.config, self.vocab)
         from midigen_miditok.engine import Engine
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from midigen_remi.encode import Encoder, is_covered
+from midigen_remi.encode import Encoder
 from midigen_remi.encode_batch import encode_notes
 from midigen_remi.encode_read import Notes, Piece, Unfit
 from midigen_remi.encode_tempo import Tempos
@@ -16,8 +16,6 @@ from midigen_miditok.fast_midilike import encode_on_off, reject_late_ends
 from midigen_miditok.fast_tables import EventTables
 from midigen_miditok.fast_write import write_structured, write_tsd
 
-__all__ = ["EventEncoder", "is_covered"]
-
 
 class EventEncoder(Encoder):
     """Encodes scores of one configuration."""
@@ -26,6 +24,9 @@ class EventEncoder(Encoder):
         self.config = config.options
         self.tables: Any = EventTables(config.kind, config.options, vocab)
         self._miditok_config = config
+        if config.kind == "MIDILike":
+            # Its notes are two events each.
+            self.batch_notes //= 2
 
     @cached_property
     def _engine(self) -> Any:

@@ -13,7 +13,7 @@ from midigen_remi.encode_tempo import Tempos
 
 from midigen.protocols import Encoded
 from midigen_miditok.fast_tables import EventTables
-from midigen_miditok.fast_write import head_ids, write_events
+from midigen_miditok.fast_write import head_rows, write_events
 
 
 def reject_late_ends(pieces: Sequence[Piece], notes: Notes, unfit: Unfit) -> None:
@@ -43,23 +43,23 @@ def encode_on_off(
         voices = notes.voices
     owners, voice_seq = sequences(voices, config)
     heads = read_heads(owners, pieces, tempos, config, tables)
-    time, rows, own = _beginnings(notes, on, config, tables)
-    turns, lasts = voices, time
-    if config.durations:
-        ends, end_rows, end_own = _ends(notes, rows.shape[1], config, tables)
-        time, rows, own = (
-            np.stack(pair, axis=1).reshape(-1, *pair[0].shape[1:])
-            for pair in ((time, ends), (rows, end_rows), (own, end_own))
-        )
-        turns, lasts = [v._replace(notes=2 * v.notes) for v in voices], np.repeat(ends, 2)
-    events = order_events(replace(notes, time=time, voices=turns), voice_seq, heads, len(owners))
-    places = place_events(events, heads)
-    head_rows = np.zeros((len(heads.seq), rows.shape[1]), np.uint16)
-    head_rows[:, -1] = head_ids(heads)
-    rows = np.concatenate((head_rows, rows))[events.source]
-    own = np.concatenate((np.ones(len(heads.seq), np.int64), own))[events.source]
-    lasts = np.concatenate((heads.time, lasts))[events.source]
-    ids, starts = write_events(events, places, heads, rows, own, lasts, config, tables)
+    time, rows, own, lasts = _turns(notes, on, config, tables)
+    turns = [v._replace(notes=v.notes * time.shape[1]) for v in voices]
+    events = order_events(
+        replace(notes, time=time.ravel(), voices=turns), voice_seq, heads, len(owners)
+    )
+    source, head = events.source, head_rows(heads)
+    words = np.concatenate((head.view(np.uint64)[:, 0], rows.view(np.uint64).ravel()))
+    ids, starts = write_events(
+        events,
+        place_events(events, heads),
+        heads,
+        words[source].view(np.uint16).reshape(-1, 4),
+        np.concatenate((np.ones(len(head), np.int64), own.ravel()))[source],
+        np.concatenate((heads.time, lasts.ravel()))[source] if config.rests else events.time,
+        config,
+        tables,
+    )
     yield from collect(ids, starts, owners, pieces, voices, config, tables)
 
 
@@ -112,26 +112,28 @@ def _programs(notes: Notes, tables: EventTables) -> np.ndarray:
     return np.repeat(programs, [voice.notes for voice in notes.voices])
 
 
-def _beginnings(
+def _turns(
     notes: Notes, on: np.ndarray, config: RemiConfig, tables: EventTables
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the onsets (N,), their tokens (N, k) and how many these are (N,)."""
-    columns = [on]
-    if config.program_in_notes:
-        columns.insert(0, _programs(notes, tables))
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return what begins and, where notes have ends, what ends them: T = 1 or 2 turns a note.
+
+    Ticks (N, T), tokens uint16 (N, T, 4), how many these are (N, T), and the tick at which the note
+    ends (N, T).
+    """
+    shape = len(on), 2 if config.durations else 1
+    time, lasts, own = np.empty((3, *shape), np.int64)
+    rows = np.zeros((*shape, 4), np.uint16)
+    first = int(config.program_in_notes)
+    if first:
+        rows[:, :, 0] = _programs(notes, tables)[:, np.newaxis]
+    time[:, 0], rows[:, 0, first], own[:, 0] = notes.time, on, first + 1
     if config.velocities:
-        columns.append(tables.velocity[notes.velocity])
-    return notes.time, np.stack(columns, axis=1), np.full(len(on), len(columns))
-
-
-def _ends(
-    notes: Notes, width: int, config: RemiConfig, tables: EventTables
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the same of the ends; their tokens are on the right of `width` columns."""
-    kinds = np.array([program_row(voice.program) << 7 for voice in notes.voices], np.int16)
-    kind = np.repeat(kinds, [voice.notes for voice in notes.voices])
-    rows = np.zeros((len(kind), width), np.uint16)
-    rows[:, -1] = tables.off.ravel()[kind + notes.pitch]
-    if config.program_in_notes:
-        rows[:, -2] = _programs(notes, tables)
-    return notes.time + notes.duration, rows, np.full(len(kind), 1 + config.program_in_notes)
+        rows[:, 0, first + 1] = tables.velocity[notes.velocity]
+        own[:, 0] += 1
+    if config.durations:
+        kinds = np.array([program_row(voice.program) << 7 for voice in notes.voices], np.int16)
+        kind = np.repeat(kinds, [voice.notes for voice in notes.voices])
+        time[:, 1], own[:, 1] = notes.time + notes.duration, first + 1
+        rows[:, 1, first] = tables.off.ravel()[kind + notes.pitch]
+        lasts[:] = time[:, 1:]
+    return time, rows, own, lasts

@@ -15,9 +15,10 @@ class EventTables(Tables):
     off: uint16 (2, 128), what ends a note, of melodic programs and of drums (MIDILike).
     longest: int64 (S,), ticks of the longest TimeShift by log2 of the ticks a position; the same
     token, `longest_id`, in all.
-    steps, chain: (S, M) and uint16 (S, M, K): how many TimeShifts say so many ticks (fewer than the
-    longest has), and which; 0 behind the last. MidiTok takes the longest that fits, then the
-    longest that fits into what is left, and drops what is shorter than any.
+    steps, chain: (S * M,) and uint16 (K, S * M), M ticks being the longest of all: how many
+    TimeShifts say so many ticks (fewer than the longest has), and which; 0 behind the last.
+    MidiTok takes the longest that fits, then the longest that fits into what is left, and drops
+    what is shorter than any.
     closest: uint16 (M + 1,), the one TimeShift that is nearest to so many ticks (Structured).
     """
 
@@ -49,8 +50,9 @@ class EventTables(Tables):
         ways = [self._greedy(ticks) for ticks in bins]
         deep, wide = (max(way.shape[axis] for way in ways) for axis in (0, 1))
         padding = [((0, deep - len(way)), (0, wide - way.shape[1])) for way in ways]
-        self.chain = np.stack([np.pad(w, p) for w, p in zip(ways, padding, strict=True)])
-        self.steps = np.count_nonzero(self.chain, axis=2)
+        chain = np.concatenate([np.pad(w, p) for w, p in zip(ways, padding, strict=True)])
+        self.chain = np.ascontiguousarray(chain.T)
+        self.steps = np.count_nonzero(self.chain, axis=0)
 
     def _greedy(self, ticks: np.ndarray) -> np.ndarray:
         """Return uint16 (M, K), the ids that say 0, 1, ... M - 1 ticks, filled up with 0.

@@ -15,19 +15,18 @@ class Gaps:
     """The time between E events, in tokens; M of them come later than the one before.
 
     count: int64 (E,), the tokens before each event. moved: int64 (M,), the events that time passes
-    before. long, left, shift: int64 (M,), how often the longest TimeShift, the ticks behind it, and
-    log2 of the ticks a position. rests: what comes before all this.
+    before. long: int64 (M,), how often the longest TimeShift. way: int64 (M,), the columns of
+    `EventTables.chain` that say what is left. rests: what comes before all this.
     """
 
     count: np.ndarray
     moved: np.ndarray
     long: np.ndarray
-    left: np.ndarray
-    shift: np.ndarray
+    way: np.ndarray
     rests: Rests | None
 
     def write(self, ids: np.ndarray, begin: np.ndarray, tables: EventTables) -> None:
-        """Write the tokens of time to `ids`, which has a place too many, from `begin` (E,) on."""
+        """Write the tokens of time to `ids`, from `begin` (E,) on."""
         at = begin[self.moved]
         if self.rests is not None:
             start = begin[self.rests.event]
@@ -36,10 +35,12 @@ class Gaps:
         if self.long.any():
             ids[ranges(at, self.long)] = tables.longest_id
             at += self.long
-        chain = tables.chain[self.shift, self.left]  # (M, K)
-        steps = tables.steps[self.shift, self.left]
-        for step in range(chain.shape[1]):
-            ids[np.where(steps > step, at + step, len(ids) - 1)] = chain[:, step]
+        way, steps = self.way, tables.steps[self.way]
+        for step, chain in enumerate(tables.chain):
+            if steps.min(initial=len(tables.chain)) <= step:
+                there = np.flatnonzero(steps > step)
+                at, way, steps = at[there], way[there], steps[there]
+            ids[at + step] = chain[way]
 
 
 def find_gaps(
@@ -61,7 +62,7 @@ def find_gaps(
         gap[rests.event] = events.time[rests.event] - rests.end
     moved = np.flatnonzero(gap)
     left = gap[moved]
-    shift = np.zeros(len(moved), np.int64)
+    shift: np.ndarray | int = 0
     if heads.shift.any():
         section = places.section_of(moved)
         section -= np.isin(moved, places.sections)
@@ -69,11 +70,12 @@ def find_gaps(
     longest = tables.longest[shift]
     long = left // longest
     left -= long * longest
+    way = left + shift * int(tables.longest[-1])
     count = np.zeros(len(gap), np.int64)
-    count[moved] = long + tables.steps[shift, left]
+    count[moved] = long + tables.steps[way]
     if rests is not None:
         count += _spread(rests, len(gap))
-    return Gaps(count, moved, long, left, shift, rests)
+    return Gaps(count, moved, long, way, rests)
 
 
 def between(events: Events) -> np.ndarray:

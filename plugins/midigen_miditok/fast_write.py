@@ -8,9 +8,12 @@ from midigen_miditok.fast_tables import EventTables
 from midigen_miditok.fast_time import between, find_gaps
 
 
-def head_ids(heads: Heads) -> np.ndarray:
-    """Return uint16 (H,), the tokens of the heads."""
-    return np.concatenate((heads.signature_id[: heads.signatures], heads.tempo))
+def head_rows(heads: Heads) -> np.ndarray:
+    """Return uint16 (H, 4): the token of each head, in the first column."""
+    rows = np.zeros((len(heads.seq), 4), np.uint16)
+    rows[: heads.signatures, 0] = heads.signature_id[: heads.signatures]
+    rows[heads.signatures :, 0] = heads.tempo
+    return rows
 
 
 def write_tsd(
@@ -23,9 +26,11 @@ def write_tsd(
     tables: EventTables,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of all sequences and where each begins: `midigen_remi.encode_batch.Write`."""
-    head = np.flatnonzero(events.source < len(heads.seq))
-    rows[head, -1] = head_ids(heads)[events.source[head]]
     own = np.full(len(rows), rows.shape[1])
+    if rows.shape[1] < 4:
+        rows = np.pad(rows, ((0, 0), (0, 4 - rows.shape[1])))
+    head = np.flatnonzero(events.source < len(heads.seq))
+    rows[head] = head_rows(heads)[events.source[head]]
     own[head] = 1
     return write_events(events, places, heads, rows, own, lasts, config, tables)
 
@@ -58,30 +63,32 @@ def write_events(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids of all sequences, one behind the other, and where each begins (S + 1,).
 
-    rows: uint16 (E, k), the tokens of each event, on the right; own: (E,) how many they are. With
-    program changes the first is a Program that is written only where it changes. lasts: (E,) the
-    tick at which each event ends.
+    rows: uint16 (E, 4), the tokens of each event; own: (E,) how many they are. With program changes
+    the first is a Program that is written only where it changes. lasts: (E,) the tick at which each
+    event ends.
     """
     if config.changes and config.one_stream:
         _drop_repeated_programs(events, heads, rows, own)
     gaps = find_gaps(events, places, heads, lasts, config, tables)
     end = np.cumsum(gaps.count + own)
-    begin = end - own
-    begin -= gaps.count
+    at = end - own
     size = int(end[-1])
-    ids = np.empty(size + 1, np.uint16)
-    width = rows.shape[1]
-    for column in range(width):
-        ids[np.where(own < width - column, size, end - (width - column))] = rows[:, column]
-    gaps.write(ids, begin, tables)
-    return ids[:size], np.append(begin[events.first], size)
+    ids = np.empty(size + 4, np.uint16)
+    # Four tokens are one word, and `words` is every place that a word can have. What a word has too
+    # many is overwritten: by the next event, which is written later, and by the tokens of time.
+    words = np.ndarray(size + 1, np.uint64, ids, strides=ids.strides)
+    words[at] = rows.view(np.uint64)[:, 0]
+    at -= gaps.count
+    gaps.write(ids, at, tables)
+    return ids[:size], np.append(at[events.first], size)
 
 
 def _drop_repeated_programs(
     events: Events, heads: Heads, rows: np.ndarray, own: np.ndarray
 ) -> None:
-    """Take the Program from the notes of a sequence whose last note had the same, in `own`."""
+    """Take the Program from the notes of a sequence whose last note had the same."""
     note = np.flatnonzero(events.source >= len(heads.seq))
-    program, seq = rows[note, rows.shape[1] - own[note]], events.seq[note]
-    same = (program[1:] == program[:-1]) & (seq[1:] == seq[:-1])
-    own[note[1:][same]] -= 1
+    program, seq = rows[note, 0], events.seq[note]
+    same = note[1:][(program[1:] == program[:-1]) & (seq[1:] == seq[:-1])]
+    rows[same, :3] = rows[same, 1:]
+    own[same] -= 1

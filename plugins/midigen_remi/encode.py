@@ -37,7 +37,9 @@ def is_covered(config: RemiConfig) -> bool:
 
 
 class Encoder:
-    """Encodes scores of one configuration."""
+    """Encodes scores of one configuration, about `batch_notes` notes at once."""
+
+    batch_notes = BATCH_NOTES
 
     def __init__(self, config: RemiConfig, vocab: Vocab) -> None:
         self.config = config
@@ -57,7 +59,7 @@ class Encoder:
         for score in scores:
             batch.append(score)
             notes += score.note_num()
-            if notes >= BATCH_NOTES or len(batch) == BATCH_SCORES:
+            if notes >= self.batch_notes or len(batch) == BATCH_SCORES:
                 results += self._encode_batch(batch)
                 batch, notes = [], 0
         return results + self._encode_batch(batch)
