@@ -7,7 +7,7 @@ same defaults but for these:
 | class | default |
 |---|---|
 | Octuple | `ts=0`, and no `mergetempos`: it is always on |
-| PerTok | `res=12x4+4x3`: grids that lie over one another, each from beat 0 |
+| PerTok | `ts=0`; `res=12x4+4x3`: grids that lie over one another, each from beat 0 |
 
 and these of single classes:
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import symusic
-
-from midigen.protocols import Decoded
-from midigen_miditok.config import MidiTokConfig
-from midigen_miditok.flatten import Flat
 from midigen_remi.decode import Notes, by_program, track
 from midigen_remi.meaning import Meaning
 from midigen_remi.order import MELODIC
 from midigen_remi.values import DRUMS
+
+from midigen.protocols import Decoded
+from midigen_miditok.config import MidiTokConfig
+from midigen_miditok.flatten import Flat
 
 Changes = list[tuple[int, int]]
 """Ticks, and what holds from there: microseconds a quarter, or a place in the signatures."""
@@ -52,7 +52,8 @@ class CompoundDecoder(ABC):
         numbers = [v if t.startswith("Bar") and v != "None" else "0" for t, v in self._tokens()]
         self.bar = np.array([int(number) if number.isdecimal() else 0 for number in numbers])
         self.is_drum = flat.is_type("PitchDrum")
-        self.default_tempo = symusic.Tempo(0, self.meaning.default_tempo).mspq
+        usual: Any = symusic.Tempo(0, self.meaning.default_tempo)
+        self.default_tempo: int = usual.mspq
 
     def _tokens(self) -> Iterable[tuple[str, str]]:
         return zip(self.flat.types, self.flat.vocab.values, strict=True)

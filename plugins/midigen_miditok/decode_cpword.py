@@ -1,8 +1,8 @@
 """CPWord ids back to a score, by way of `remi`: its events say the same as REMI's tokens.
 
-What sounds is what MidiTok's ``CPWord.decode`` makes of the same ids, except that drum notes outside
-the range of the other pitches are kept. Chords are names for notes that are there anyway, and say
-nothing more. Repairs are those of `midigen_remi.decode` and these:
+What sounds is what MidiTok's ``CPWord.decode`` makes of the same ids, except that drum notes
+outside the range of the other pitches are kept. Chords are names for notes that are there anyway,
+and say nothing more. Repairs are those of `midigen_remi.decode` and these:
 
     incomplete event             dropped: ids that are not one of each slot, in their order
     special token                the event that has one is dropped
@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import symusic
 
 from midigen.protocols import Decoded
 from midigen_miditok.config import MidiTokConfig
@@ -74,11 +73,11 @@ class CPWordDecoder:
         for name, slots in FORMS.items():
             here = np.flatnonzero(form == name)
             columns = [self.slot[slot] for slot in slots if slot in self.slot]
-            whole = filled[np.ix_(here, columns)]
+            whole = filled[here[:, None], columns]
             repairs[_MISSING[name]] += int((~whole.all(axis=1)).sum())
             if name == "note":
                 here, whole = here[whole.all(axis=1)], whole[whole.all(axis=1)]
-            said[here, : len(columns)] = self.remi.ids[events[np.ix_(here, columns)]]
+            said[here, : len(columns)] = self.remi.ids[events[here[:, None], columns]]
             allowed = [*columns, self.slot.get("Chord", 0)] if name == "position" else columns
             others = np.delete(filled[form == name], allowed, axis=1)
             repairs["stray value"] += int(others.any(axis=1).sum())
@@ -108,7 +107,7 @@ _MISSING = {
 }
 
 
-def _changes(tempos: Any) -> list[symusic.Tempo]:
+def _changes(tempos: Any) -> list[Any]:
     """Return what changes the tempo, once at most at a tick: every position repeats the tempo."""
     kept: list[Any] = []
     for tempo in tempos:

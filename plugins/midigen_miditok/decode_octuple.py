@@ -17,9 +17,9 @@ not inherit the last time signature of the track before. Repairs, and what happe
 from collections import Counter
 
 import numpy as np
+from midigen_remi.decode import DEFAULT_VELOCITY, Notes
 
 from midigen_miditok.decode_compound import CompoundDecoder, Sequenced, drop_special
-from midigen_remi.decode import DEFAULT_VELOCITY, Notes
 
 
 class OctupleDecoder(CompoundDecoder):

@@ -47,7 +47,7 @@ class Engine:
             with warnings.catch_warnings(record=True) as found:
                 warnings.simplefilter("always")
                 # A copy, as MidiTok moves the time signatures of a score that needs no resampling.
-                prepared = self.tokenizer.preprocess_score(score.copy())
+                prepared = self.tokenizer.preprocess_score(self._copy(score))
                 if not prepared.note_num():
                     return Reject("no_notes", "none that the vocabulary has")
                 sequences = self.tokenizer.encode(prepared, no_preprocess_score=True)
@@ -65,6 +65,16 @@ class Engine:
             tuple(lossy),
             None if self.config.options.programs else programs,
         )
+
+    def _copy(self, score: Any) -> Any:
+        """Return a copy, for PerTok without the signatures that other classes leave out."""
+        copy = score.copy()
+        if self.config.kind == "PerTok":
+            known = self.tokenizer.time_signatures
+            copy.time_signatures = [
+                s for s in copy.time_signatures if (s.numerator, s.denominator) in known
+            ]
+        return copy
 
     def _flat(self, ids: list[Any]) -> np.ndarray:
         """Return (N,) ids of the flattened vocabulary."""

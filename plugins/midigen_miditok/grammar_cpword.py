@@ -9,15 +9,15 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
+from midigen_remi.grammar import State as RemiState
+from midigen_remi.order import Phase
+from midigen_remi.values import DRUMS
 
 from midigen_miditok.config import MidiTokConfig
 from midigen_miditok.decode_cpword import FORMS, slot_names
 from midigen_miditok.flatten import Flat
 from midigen_miditok.grammar_compound import CompoundGrammar
 from midigen_miditok.remi_side import RemiSide
-from midigen_remi.grammar import State as RemiState
-from midigen_remi.order import Phase
-from midigen_remi.values import DRUMS
 
 NOTE, METRIC = "0.Family_Note", "0.Family_Metric"
 
@@ -79,9 +79,7 @@ class CPWordGrammar(CompoundGrammar):
             metric = self._slot_allows(state, "Time") or self._slot_allows(state, "Rest")
             return (note & (ids == self._first[NOTE])) | (metric & (ids == self._first[METRIC]))
         if name == "Time" and state.form == "metric":
-            return self._allowed(state, ids) | (
-                self._empty[ids] & self._slot_allows(state, "Rest")
-            )
+            return self._allowed(state, ids) | (self._empty[ids] & self._slot_allows(state, "Rest"))
         if name == "Chord" and state.form == "position":
             chords: np.ndarray = ~self.flat.is_type("PAD", "BOS", "EOS", "MASK")[ids]
             return chords

@@ -7,13 +7,13 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 import numpy as np
+from midigen_remi.order import MELODIC, UNKNOWN
+from midigen_remi.values import DRUMS
 
 from midigen_miditok.config import MidiTokConfig
 from midigen_miditok.decode_octuple import OctupleDecoder
 from midigen_miditok.flatten import Flat
 from midigen_miditok.grammar_compound import CompoundGrammar
-from midigen_remi.order import MELODIC, UNKNOWN
-from midigen_remi.values import DRUMS
 
 
 class State(NamedTuple):

@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from midigen_remi.decode import decode
+from midigen_remi.grammar import RemiGrammar
+from midigen_remi.vocabulary import build_vocab
 
 from midigen.protocols import Decoded, Grammar
 from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig
-from midigen_remi.decode import decode
-from midigen_remi.grammar import RemiGrammar
-from midigen_remi.vocabulary import build_vocab
 
 START, END = "Track_Start", "Track_End"
 

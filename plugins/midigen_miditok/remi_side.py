@@ -4,13 +4,13 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-
-from midigen_miditok.config import Options
-from midigen_miditok.flatten import Flat
 from midigen_remi.decode import Decoder
 from midigen_remi.grammar import RemiGrammar
 from midigen_remi.meaning import Meaning
 from midigen_remi.vocabulary import build_vocab
+
+from midigen_miditok.config import Options
+from midigen_miditok.flatten import Flat
 
 
 class RemiSide:
