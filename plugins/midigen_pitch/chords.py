@@ -38,8 +38,8 @@ def sounding(chord: Chord, kind: str) -> list[int]:
     """
     if kind == "sets":
         return list(chord)
-    steps = [(after - c) % 12 for c, after in zip(chord, chord[1:] + chord[:1], strict=True)]
-    first = (steps.index(max(steps)) + 1) % len(chord)
+    below = [(c - before) % 12 for before, c in zip(chord[-1:] + chord[:-1], chord, strict=True)]
+    first = below.index(max(below))
     return [60 + c for c in chord[first:]] + [72 + c for c in chord[:first]]
 
 
