@@ -77,8 +77,10 @@ class Plan:
 
     @property
     def _is_barred(self) -> bool:
-        """Whether bars are so many ids long, whatever these are."""
-        return len(self.bar_starts([0] * (BAR_LIMIT * self.tokenizer.unit))) > 1
+        """Whether bars are so many ids long, whatever these are, or pass with time."""
+        size, unit = len(self.vocab.base), self.tokenizer.unit
+        every = list(range(size - size % unit))
+        return any(len(self.bar_starts(ids)) > 1 for ids in ([0] * (BAR_LIMIT * unit), every))
 
     @cached_property
     def bar_ids(self) -> frozenset[int]:

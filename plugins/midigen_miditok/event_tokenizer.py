@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 
 
 class EventTokenizer:
-    """Array code where that covers the configuration, else MidiTok.
-
-    unit: a token is an event. bars_by_time: no token begins bars by itself.
-    """
+    """Array code where that covers the configuration, else MidiTok."""
 
     unit = 1
-    bars_by_time = True
 
     def __init__(self, config: MidiTokConfig) -> None:
         self.config = config
