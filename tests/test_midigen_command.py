@@ -1,15 +1,19 @@
 """`midigen`: the plugins, the installation's health, and what a model knows."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import Runner
+from midigen_pitch import Pitch
+from symusic import Score
 from tiny_model import save_tiny, tok_of
 
 from midigen import __version__
 from midigen.cli._edge import CommandGroup
 from midigen.cli.midigen import main
+from midigen.pitchnames import shift_named
 
 
 def broken_plugin(folder: Path) -> dict[str, str]:
@@ -79,7 +83,7 @@ def test_doctor_of_a_folder_that_is_no_model_is_an_error(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "no command given; there are plugins, doctor"),
+        ([], "no command given; there are plugins, doctor, learn"),
         (["plugin"], "No such command 'plugin'"),
         (["plugins", "--jason"], "No such option"),
     ],
@@ -97,12 +101,96 @@ def test_version_and_help_are_there_for_the_group_and_each_command(run: Runner) 
         assert run("midigen", *argv).text == f"midigen (midigen) {__version__}\n"
     assert "plugins" in run("midigen", "-h").text
     assert "--json" in run("midigen", "plugins", "--help").text
+    assert "--least" in run("midigen", "learn", "--help").text
 
 
 def test_the_manual_can_walk_the_commands() -> None:
     assert isinstance(main, CommandGroup)
     commands = main.click().commands
-    assert list(commands) == ["plugins", "doctor"]
+    assert list(commands) == ["plugins", "doctor", "learn"]
     assert {"--json", "--quiet", "--traceback"} <= {
         name for param in commands["plugins"].params for name in param.opts
     }
+
+
+LEARN = ("midigen", "learn", "--tokenizer", "pitch:chords=sets")
+
+
+def test_learn_writes_the_chords_of_a_folder_most_frequent_first(run: Runner, tunes: Path) -> None:
+    counts = Counter[str]()
+    for path in tunes.glob("*.mid"):
+        counts += Pitch.learner(chords="sets").count(Score(path))
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+
+    done = run(*LEARN, tunes, "-o", "chords.tok.json", "--least", "1")
+    learned = json.loads((run.folder / "chords.tok.json").read_text())
+    assert learned == {"midigen": "pitch", "chords": "sets", "step": 8, "vocabulary": ranked}
+    files = len(list(tunes.iterdir()))
+    assert done.err == (
+        f"midigen: {files} files, {counts.total():,} chords; learned {len(counts)} of"
+        f" {len(counts)} kinds, 100.0% of all\n"
+    )
+    assert done.out == b""
+    Pitch.from_definition(learned)
+
+    often = [name for name in ranked if counts[name] >= 3]
+    assert 5 < len(often) < len(ranked)
+    assert json.loads(run(*LEARN, tunes, "--least", "3").out)["vocabulary"] == often
+    assert json.loads(run(*LEARN, tunes, "--most", "5", "-j2").out)["vocabulary"] == ranked[:5]
+
+
+def test_learn_counts_transpositions_so_that_copies_stay_in_the_vocabulary(
+    run: Runner, tunes: Path
+) -> None:
+    classes = ("midigen", "learn", "--tokenizer", "pitch:chords=classes,step=16")
+    found = json.loads(run(*classes, tunes, "--shift", "2", "--least", "1").out)
+    assert found["step"] == 16
+    names = set(found["vocabulary"])
+    plain = json.loads(run(*classes, tunes, "--least", "1").out)["vocabulary"]
+    assert {shift_named(name, step) for name in plain for step in range(-2, 3)} == names
+
+
+def test_learn_counts_what_it_cannot_read_and_goes_on(run: Runner, tunes: Path) -> None:
+    (run.folder / "bad.mid").write_bytes(b"no MIDI at all")
+    tune = tunes / "old_hundredth.mid"
+    done = run(*LEARN, "bad.mid", tune, "--rejects", "bad.jsonl", "--least", "1")
+    assert "1 files" in done.err and "1 rejected (1 not_midi)" in done.err
+    assert json.loads((run.folder / "bad.jsonl").read_text())["src"] == "bad.mid"
+    assert run(*LEARN, "bad.mid", tune, "--strict", code=1).err.startswith("midigen: bad.mid: ")
+
+
+def test_learn_reads_lists_of_names_and_a_file_on_stdin(run: Runner, tunes: Path) -> None:
+    tune = tunes / "old_hundredth.mid"
+    (run.folder / "names").write_text(f"{tune}\n")
+    args = (*LEARN, "--least", "1")
+    by_name = run(*args, tune).out
+    assert run(*args, "--files-from", "names").out == by_name
+    assert run(*args, "-0", stdin=f"{tune}\0".encode()).out == by_name
+    assert run(*args, stdin=tune.read_bytes()).out == by_name
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["--tokenizer", "remi", "."], 1, "the vocabulary of remi is fixed"),
+        (["--tokenizer", "pitch:chords=top", "."], 1, "pitch:chords=top has no chords"),
+        (["--tokenizer", "pich", "."], 1, "no tokenizer 'pich'"),
+        (["--tokenizer", "pitch:chords=sets", "."], 1, "0 files"),
+        (["."], 2, "Missing option '--tokenizer'"),
+        (["--tokenizer", "pitch:chords=sets", "-o", "names", "."], 1, "names exists"),
+    ],
+)
+def test_learn_says_in_one_line_why_it_cannot(
+    run: Runner, args: list[str], code: int, words: str
+) -> None:
+    (run.folder / "names").write_text("")
+    result = run("midigen", "learn", *args, code=code)
+    assert words in result.err
+    assert result.err.startswith("midigen: ") and result.err.count("\n") == 1
+    assert result.out == b"" and (run.folder / "names").read_text() == ""
+
+
+def test_learn_refuses_to_write_a_vocabulary_without_chords(run: Runner, tunes: Path) -> None:
+    result = run(*LEARN, tunes, "--least", "100000", "-o", "none.tok.json", code=1)
+    assert "none occurs 100000 times; lower --least" in result.err
+    assert not (run.folder / "none.tok.json").exists()
