@@ -18,6 +18,8 @@ _PIECE = _POOL // 2
 _ALIGN = 32
 """Cuts begin at multiples of this many elements, 64 bytes in bf16: aligned loads."""
 _DRAWS = 64
+STEP = 12_345 * _ALIGN
+"""From a cut to the next of the same tensor."""
 
 
 class Noise:
@@ -62,12 +64,8 @@ class Noise:
         out = torch.empty_like(x, memory_format=torch.contiguous_format)
         pieces = zip(x.reshape(-1).split(_PIECE), out.view(-1).split(_PIECE), strict=True)
         for number, (part, made) in enumerate(pieces):
-            torch.mul(part, self.cut(start + number * _STEP, len(part)), out=made)
+            torch.mul(part, self.cut(start + number * STEP, len(part)), out=made)
         return out
-
-
-_STEP = 12_345 * _ALIGN
-"""From a cut to the next of the same tensor: no multiple of a power of two."""
 
 
 class _Drop(Function):
