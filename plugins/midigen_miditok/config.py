@@ -23,7 +23,9 @@ and these of single classes:
 MidiTok's default of 60 bars would cut half of a song.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from midigen_remi import values
@@ -60,9 +62,20 @@ def _all_or_none() -> Codec:
 
 @dataclass(frozen=True)
 class Options(RemiConfig):
-    """The parameters that all classes share."""
+    """The parameters that all classes share.
+
+    arguments: of a tokenizer.json, those of MidiTok's `TokenizerConfig`, which may say more than
+    the parameters can; None where a spec says it all.
+    """
 
     plugin: ClassVar[str] = "miditok"
+    arguments: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    def miditok_arguments(self) -> dict[str, Any]:
+        """Return the arguments of MidiTok's `TokenizerConfig` for the same tokenizer."""
+        if self.arguments is not None:
+            return deepcopy(dict(self.arguments))
+        return super().miditok_arguments()
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,8 @@ class MidiTokConfig:
     def miditok_arguments(self) -> dict[str, Any]:
         """Return the arguments of MidiTok's `TokenizerConfig` for the same tokenizer."""
         arguments = self.options.miditok_arguments()
+        if self.options.arguments is not None:
+            return arguments
         if "bars" in self.rules.own:
             arguments["max_bar_embedding"] = self.bars
         if self.kind == "MMM":

@@ -30,7 +30,7 @@ class Sequenced(NamedTuple):
 
 def drop_special(flat: Flat, events: np.ndarray, repairs: Counter[str]) -> np.ndarray:
     """Return the events (N, K) without those that have a special token, and count these."""
-    special = flat.is_type("PAD", "BOS", "EOS", "MASK")[events].any(axis=1)
+    special = flat.special[events].any(axis=1)
     repairs["special token"] += int(special.sum())
     kept: np.ndarray = events[~special]
     return kept

@@ -2,8 +2,8 @@
 
 What sounds is what MidiTok's ``MuMIDI.decode`` makes of the same ids, except that drum notes
 outside the range of the other pitches are kept, and that a tempo that stays is not written again.
-Chords are names for notes that are there anyway. An event that is no note has PAD in its last slots,
-where MidiTok leaves these out. Repairs, and what happens:
+Chords are names for notes that are there anyway. An event that is no note has PAD in its last
+slots, which MidiTok leaves out. Repairs, and what happens:
 
     incomplete event             dropped: ids that are not one of each slot, in their order
     special token                dropped: an event that has one elsewhere
@@ -80,8 +80,6 @@ class MuMidiDecoder(CompoundDecoder):
         self.kind = np.array([KINDS.get(kind, START) for kind in flat.types])
         numbers = [v if t.endswith("PosEnc") and v != "None" else "-1" for t, v in self._tokens()]
         self.number = np.array([int(number) for number in numbers])
-        self.is_pad = flat.is_type("PAD")
-        self.special = flat.is_type("PAD", "BOS", "EOS", "MASK")
         # The slots that notes alone have.
         self.own = [k for k, name in enumerate(self.names) if name in ("Velocity", "Duration")]
 
@@ -112,11 +110,11 @@ class MuMidiDecoder(CompoundDecoder):
     def _clean(self, events: np.ndarray, repairs: Counter[str]) -> np.ndarray:
         """Return the events that say something, and count the others."""
         shared = [k for k in range(self.flat.width) if k not in self.own]
-        special = self.special[events]
-        odd = special[:, shared].any(axis=1) | (special & ~self.is_pad[events]).any(axis=1)
+        special = self.flat.special[events]
+        odd = special[:, shared].any(axis=1) | (special & ~self.flat.padding[events]).any(axis=1)
         repairs["special token"] += int(odd.sum())
         is_note = self.kind[events[:, 0]] == NOTE
-        empty = self.is_pad[events[:, self.own]]
+        empty = self.flat.padding[events[:, self.own]]
         lacking = ~odd & is_note & empty.any(axis=1)
         repairs["incomplete note"] += int(lacking.sum())
         repairs["stray value"] += int((~odd & ~is_note & ~empty.all(axis=1)).sum())

@@ -1,7 +1,8 @@
 """MidiTok itself: encodes for the classes, configurations and scores that no array code covers."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from midigen.protocols import Encoded
 from midigen_miditok.config import MidiTokConfig
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Ignore MidiTok's warnings of what a class leaves out: its parameters do not offer it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 class Engine:
     """Encodes scores through one of MidiTok's classes; importing it costs 0.35 s: made late.
 
@@ -24,9 +33,7 @@ class Engine:
     def __init__(self, config: MidiTokConfig) -> None:
         miditok = import_miditok()
         self.config = config
-        with warnings.catch_warnings():
-            # Of what a class leaves out, which its parameters do not offer.
-            warnings.simplefilter("ignore")
+        with silent():
             arguments = miditok.TokenizerConfig(**config.miditok_arguments())
             self.tokenizer = getattr(miditok, config.kind)(arguments)
         vocab = self.tokenizer.vocab

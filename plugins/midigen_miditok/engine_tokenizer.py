@@ -34,8 +34,9 @@ _GRAMMARS = {
 class EngineTokenizer:
     """What `midigen_miditok.MidiTok` needs of one of these classes."""
 
-    def __init__(self, config: MidiTokConfig) -> None:
-        slots = build_slots(config)
+    def __init__(self, config: MidiTokConfig, slots: Sequence[Sequence[str]] | None = None) -> None:
+        """slots: of a tokenizer.json; without it those that the configuration gives."""
+        slots = slots or build_slots(config)
         self.config = config
         self.unit = len(slots)
         self.vocab = flat_vocab(slots)

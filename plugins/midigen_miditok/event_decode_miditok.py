@@ -42,11 +42,13 @@ class MidiTokDecoder:
             repaired(self.grammar, np.asarray(part, dtype=np.int64).tolist(), repairs)
             for part in parts
         ]
+        # Strings, as the special tokens of a tokenizer.json may give other ids.
+        said = [[self.grammar.meaning.vocab.tokens[id] for id in ids] for ids in clean]
         if self.config.one_stream:
             # Several parts of one stream are no track each: MidiTok reads one sequence.
-            sequence = TokSequence(ids=[id for ids in clean for id in ids])
+            sequence = TokSequence(tokens=[token for tokens in said for token in tokens])
             return Decoded(self.miditok.decode(sequence), dict(repairs))
-        sequences = [TokSequence(ids=ids) for ids in clean]
+        sequences = [TokSequence(tokens=tokens) for tokens in said]
         if self.config.options.programs:
             return Decoded(self.miditok.decode(sequences), dict(repairs))
         known = list(programs) if programs is not None else [self._guess(ids) for ids in clean]

@@ -1,12 +1,13 @@
 """The automaton of TSD, MIDILike and Structured: the sequences that decode without a repair.
 
-A state is a tuple ``(phase, program, pitches, sounding)``:
+A state is a tuple ``(phase, program, pitches, sounding, fresh)``:
 
     phase     a `Phase`: what stands before
     program   as far as what follows depends on it: a program, MELODIC, UNKNOWN
     pitches   where there are pitch intervals: ((program, last onset's pitch, last pitch), ...)
     sounding  in MIDILike, the notes that have no end yet: sorted numbers ``(program + 1) << 7 |
               pitch``, one as often as it sounds; a program that no token says counts as 0
+    fresh     whether one of these began since time last moved on
 
 Without intervals, TSD and Structured are finite and their masks a table. `midigen_miditok.
 event_decode` says what a repair is. An empty sequence needs none, but it is no piece: the start is
@@ -29,6 +30,7 @@ from midigen_miditok.event_order import (
     OFFS,
     PITCHES,
     PLAYED,
+    TIMES,
     Phase,
     Type,
 )
@@ -43,6 +45,7 @@ class State(NamedTuple):
     program: int
     pitches: Pitches
     sounding: tuple[int, ...]
+    fresh: bool
 
 
 class EventGrammar:
@@ -66,7 +69,7 @@ class EventGrammar:
         self._ends_of = lru_cache(_KEPT)(self._ends)
 
     def start(self) -> State:
-        return State(Phase.Start, UNKNOWN, (), ())
+        return State(Phase.Start, UNKNOWN, (), (), False)
 
     def accepting(self, state: State) -> bool:
         return state.phase in ACCEPTING and not self._owes(state)
@@ -141,7 +144,7 @@ class EventGrammar:
     def step(self, state: State, id: int) -> State:
         """Return the state behind `id`, which `mask` must allow."""
         kind = self._types[id]
-        phase, program, pitches, sounding = state
+        phase, program, pitches, sounding, fresh = state
         if kind == Type.Program:
             program = self._seen[id]
         elif kind in PITCHES:
@@ -150,13 +153,16 @@ class EventGrammar:
                 pitches = self._moved(state, id)
             if self._has_ends and self._order.has_length(program) is not False:
                 sounding = self._with(sounding, program, self._pitch(state, id))
+                fresh = True
         elif kind in OFFS:
             place = bisect_left(sounding, self._key(program, self._value[id]))
             sounding = sounding[:place] + sounding[place + 1 :]
+        elif kind in TIMES:
+            fresh = False
         after = self._order.after(kind, Phase(phase), program)
         if self._forgets and after == Phase.End:
             program = UNKNOWN
-        return State(after, program, pitches, sounding)
+        return State(after, program, pitches, sounding, fresh)
 
     def _with(self, sounding: tuple[int, ...], program: int, pitch: int) -> tuple[int, ...]:
         notes = list(sounding)
@@ -213,7 +219,10 @@ class EventGrammar:
         return np.array([alike.setdefault(key, len(alike)) for key in keys])
 
     def closing(self, state: State) -> list[int]:
-        """Return the shortest ids to an accepting state, by way of the most ordinary values."""
+        """Return the shortest ids to an accepting state, by way of the most ordinary values.
+
+        Notes of MIDILike that have just begun get a beat before all end.
+        """
         way: list[int] = []
         # An end is an event: where some note needs one, time has not moved on in vain.
         if state.phase != Phase.Time or not self._owes(state):
@@ -222,14 +231,15 @@ class EventGrammar:
                 state = self.step(state, id)
         if not self._owes(state):
             return list(way)
-        return [*way, *self._ends_of(state.program, state.sounding)]
+        beat = [self._beat] if state.fresh else []
+        return [*way, *beat, *self._ends_of(state.program, state.sounding)]
 
     def _shortest(
         self, phase: int, program: int, last: tuple[int, int] | None, ends: tuple[int, ...]
     ) -> list[int]:
         """Return the ids that complete what has been begun."""
         pitches = ((program if self.options.programs else 0, *last),) if last else ()
-        paths: list[tuple[State, list[int]]] = [(State(phase, program, pitches, ends), [])]
+        paths: list[tuple[State, list[int]]] = [(State(phase, program, pitches, ends, False), [])]
         met = set()
         for here, ids in paths:
             if here.phase in ACCEPTING:
@@ -269,6 +279,12 @@ class EventGrammar:
             drums = self.options.drums and owner == DRUMS
             ids.append(self._off_ids[drums][key & 127])
         return ids
+
+    @cached_property
+    def _beat(self) -> int:
+        """The TimeShift of one beat, which every grid has."""
+        ids = self._ids[Type.TimeShift].tolist()
+        return next(i for i in ids if self.meaning.vocab.values[i].startswith("1.0."))
 
     @cached_property
     def _program_ids(self) -> dict[int, int]:

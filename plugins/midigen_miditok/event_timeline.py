@@ -49,19 +49,23 @@ def ticks(
 def bar_starts(
     meaning: Meaning, kinds: np.ndarray, signature: np.ndarray, tick: np.ndarray
 ) -> np.ndarray:
-    """Return the indices of the tokens that are the first to stand behind a bar line, ascending.
+    """Return the indices of the tokens that begin a bar, ascending: 0, and shifts of time.
 
-    tick: as `ticks` gives it. The first token is one. Bars in which nothing stands, because one
-    TimeShift passes over them, have none.
+    A bar begins with the TimeShifts and Rests that lead to or over its line, so that they stay with
+    what they lead to. Bars in which nothing stands, because time passes over them, have no token.
+    tick: as `ticks` gives it.
     """
-    stands = np.concatenate(([0], tick[:-1]))
-    marks = kinds == Type.TimeSig
-    last = last_index(marks)
-    start = np.where(last >= 0, stands[last], 0)
-    bar, offset = np.divmod(stands - start, meaning.bar[signature])
-    begins = np.ones(len(kinds), dtype=bool)
-    begins[1:] = (bar[1:] != bar[:-1]) | marks[1:]
-    # A signature at a bar line that another token stands at already begins no second bar there.
-    again = np.flatnonzero(marks[1:] & (stands[1:] == stands[:-1])) + 1
-    begins[again[offset[again - 1] == 0]] = False
-    return np.flatnonzero(begins)
+    is_time = np.isin(kinds, TIMES)
+    begins = np.append(True, is_time[1:] & ~is_time[:-1])
+    # G groups of tokens: shifts of time, if any, and all that stands where they lead to.
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(kinds)) - 1
+    mark = last_index(kinds == Type.TimeSig)[last]
+    start = np.where(mark >= 0, tick[mark], 0)
+    bar = (tick[last] - start) // meaning.bar[signature[last]]
+    # Where each group stands in the bars of the signature that was in force before.
+    old = np.maximum(np.arange(len(first)) - 1, 0)
+    reached, offset = np.divmod(tick[last] - start[old], meaning.bar[signature[last[old]]])
+    new = (reached > bar[old]) | ((mark != mark[old]) & (offset > 0))
+    new[0] = True
+    return first[new]

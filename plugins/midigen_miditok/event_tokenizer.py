@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from midigen.errors import Reject
 from midigen.protocols import Decoded, Encoded
+from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig
 from midigen_miditok.event_vocab import build_vocab
 
@@ -22,9 +23,10 @@ class EventTokenizer:
 
     unit = 1
 
-    def __init__(self, config: MidiTokConfig) -> None:
+    def __init__(self, config: MidiTokConfig, vocab: Vocab | None = None) -> None:
+        """vocab: of a tokenizer.json; without it the one that the configuration gives."""
         self.config = config
-        self.vocab = build_vocab(config.kind, config.options)
+        self.vocab = vocab or build_vocab(config.kind, config.options)
 
     def encode_many(self, scores: Sequence[Any]) -> list[Encoded | Reject]:
         """Encode `symusic.Score`s in ticks; a Reject stands in the place of one that cannot be."""
@@ -35,7 +37,9 @@ class EventTokenizer:
     def _encoder(self) -> Any:
         from midigen_remi.encode import is_covered
 
-        if is_covered(self.config.options):
+        from midigen_miditok.definition import is_exact
+
+        if is_covered(self.config.options) and is_exact(self.config):
             from midigen_miditok.fast_encode import EventEncoder
 
             return EventEncoder(self.config, self.vocab)
@@ -79,7 +83,7 @@ class EventTokenizer:
         return EventGrammar(self._meaning)
 
     def bar_starts(self, ids: "np.ndarray") -> "np.ndarray":
-        """Return the indices of the first token behind each bar line, ascending, 0 among them.
+        """Return the indices of the tokens that begin a bar, ascending: 0, and shifts of time.
 
         Time tells where bar lines are: `midigen_miditok.event_timeline`.
         """

@@ -9,11 +9,18 @@ import numpy as np
 
 from midigen.vocab import Vocab
 
+_PLAIN = (
+    *("Family", "Ignore", "Bar", "Position", "BarPosEnc", "PositionPosEnc", "Rest", "TimeSig"),
+    *("Tempo", "Program", "Pitch", "PitchDrum", "Velocity", "Duration", "Chord"),
+)
+"""The types of tokens that are not special: a tokenizer.json may have any special ones."""
+
 
 class Flat:
     """A flattened vocabulary of V ids.
 
     slot: (V,) the slot of every id. types: the type of every id, without the slot's number.
+    special: (V,) bool, the special tokens. padding: (V,) bool, PAD among them.
     """
 
     def __init__(self, vocab: Vocab) -> None:
@@ -22,6 +29,8 @@ class Flat:
         self.slot = np.array([int(prefix) for prefix in prefixes])
         self.width = int(self.slot[-1]) + 1
         self._type = np.array(self.types)
+        self.special = ~self.is_type(*_PLAIN)
+        self.padding = self.is_type("PAD")
 
     def is_type(self, *types: str) -> np.ndarray:
         """Return bool (V,): the ids of these types."""

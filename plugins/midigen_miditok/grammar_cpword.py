@@ -81,7 +81,7 @@ class CPWordGrammar(CompoundGrammar):
         if name == "Time" and state.form == "metric":
             return self._allowed(state, ids) | (self._empty[ids] & self._slot_allows(state, "Rest"))
         if name == "Chord" and state.form == "position":
-            chords: np.ndarray = ~self.flat.is_type("PAD", "BOS", "EOS", "MASK")[ids]
+            chords: np.ndarray = ~self.flat.special[ids]
             return chords
         if name not in FORMS[state.form] or name == "Time":
             return self._empty[ids]

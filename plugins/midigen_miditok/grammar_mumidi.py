@@ -73,12 +73,12 @@ class MuMidiGrammar(CompoundGrammar):
             return self._fits_first(state, ids)
         if state.slot == 1:
             return self._number[ids] == state.bar
-        plain = ~self._decoder.special[ids]
+        plain = ~self.flat.special[ids]
         if state.slot == 2:
             return plain & (self._number[ids] == state.position)
         if name == "Tempo":
             return plain if state.kind in (BAR, POSITION) else ids == state.tempo
-        return plain if state.kind == NOTE else self._decoder.is_pad[ids]
+        return plain if state.kind == NOTE else self.flat.padding[ids]
 
     def _fits_first(self, state: State, ids: np.ndarray) -> np.ndarray:
         kind = self._kind[ids]
@@ -113,7 +113,7 @@ class MuMidiGrammar(CompoundGrammar):
         if slot == 0 and kind == CHORD:
             return CHORD
         if slot > 0 and self.names[slot] in ("Velocity", "Duration"):
-            return "special" if self._decoder.special[id] else "value", self._decoder.is_pad[id]
+            return "special" if self.flat.special[id] else "value", self.flat.padding[id]
         return id
 
     def ordinary(self, state: State, ids: np.ndarray) -> int:

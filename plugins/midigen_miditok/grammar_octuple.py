@@ -39,7 +39,7 @@ class OctupleGrammar(CompoundGrammar):
         decoder = OctupleDecoder(config, flat)
         self.meaning = decoder.meaning
         self.names = decoder.names
-        self._special = flat.is_type("PAD", "BOS", "EOS", "MASK")
+        self._special = flat.special
         self._is_drum = decoder.is_drum
         self._bar = decoder.bar
         self._last_bar = config.bars - 1

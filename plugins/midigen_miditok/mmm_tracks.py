@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from midigen_remi.decode import decode
 from midigen_remi.grammar import RemiGrammar
-from midigen_remi.vocabulary import build_vocab
 
 from midigen.protocols import Decoded, Grammar
 from midigen.vocab import Vocab
@@ -20,20 +19,18 @@ START, END = "Track_Start", "Track_End"
 class MmmTracks:
     """The base of an MMM vocabulary of V ids.
 
-    ids: (V,) the base's id of the token of the same name, -1 where it has none.
+    vocab: the base's, the same tokens without the two. ids: (V,) the base's id, -1 of the two.
     """
 
     def __init__(self, config: MidiTokConfig, vocab: Vocab) -> None:
         self.config = config
         self.start, self.end = vocab.index[START], vocab.index[END]
+        self.vocab = Vocab(token for token in vocab.tokens if token not in (START, END))
         self._base: Any = None
-        if config.base == "REMI":
-            self.vocab = build_vocab(config.options)
-        else:
+        if config.base != "REMI":
             from midigen_miditok.event_tokenizer import EventTokenizer
 
-            self._base = EventTokenizer(MidiTokConfig(config.base, config.options))
-            self.vocab = self._base.vocab
+            self._base = EventTokenizer(MidiTokConfig(config.base, config.options), self.vocab)
         self.ids = np.array([self.vocab.index.get(token, -1) for token in vocab.tokens])
 
     def decode(self, parts: Sequence[np.ndarray]) -> Decoded:

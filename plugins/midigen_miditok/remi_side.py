@@ -23,9 +23,8 @@ class RemiSide:
         self.options = replace(options, chords=False)
         self.vocab = build_vocab(self.options)
         tokens = (token.partition(".")[2] for token in flat.vocab.tokens)
-        specials = flat.is_type("PAD", "BOS", "EOS", "MASK")
         found = np.array([self.vocab.index.get(token, -1) for token in tokens])
-        self.ids = np.where(specials, -1, found)
+        self.ids = np.where(flat.special, -1, found)
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -38,10 +38,12 @@ class MidiTokDecoder:
         TokSequence = import_miditok().TokSequence
         repairs: Counter[str] = Counter()
         clean = [repaired(self.grammar, ids.tolist(), repairs) for ids in parts]
-        sequences = [TokSequence(ids=ids) for ids in clean]
+        # Strings, as the special tokens of a tokenizer.json may give other ids.
+        said = [[self.vocab.tokens[id] for id in ids] for ids in clean]
+        sequences = [TokSequence(tokens=tokens) for tokens in said]
         if self.config.one_stream:
             # Several parts of one stream are no track each: MidiTok reads one sequence.
-            sequence = TokSequence(ids=[id for ids in clean for id in ids])
+            sequence = TokSequence(tokens=[token for tokens in said for token in tokens])
             return Decoded(self.miditok.decode(sequence), dict(repairs))
         if self.config.programs:
             return Decoded(self.miditok.decode(sequences), dict(repairs))
