@@ -45,17 +45,33 @@ def ingest(data: bytes, limits: Limits = Limits()) -> Ingested:
     """
     if not data:
         raise Reject("empty", "no bytes")
-    score = _parse_with_notes(data)
-    if score is not None:
-        return Ingested(_within(score, limits), data)
+    strict = _parse_strictly(data)
+    # A header that counts more tracks than there are: some may have lost their names.
+    if strict is not None and data.count(b"MTrk") >= int.from_bytes(data[10:12]):
+        found = Ingested(strict, data)
+    else:
+        found = _mend(data, strict)
+    _check(found.score, limits)
+    return found
+
+
+def _mend(data: bytes, strict: "ScoreTick | None") -> Ingested:
+    """Return what can be saved, or what the strict parse gave if that has no fewer notes."""
     from midigen.salvage import salvage
 
-    saved = salvage(data)
-    rung = SANITISED if saved.whole else SALVAGED
-    return Ingested(_within(parse(saved.midi), limits), saved.midi, rung)
+    try:
+        saved = salvage(data)
+    except Reject:
+        if strict is None:
+            raise
+        return Ingested(strict, data)
+    score = parse(saved.midi)
+    if strict is not None and strict.note_num() >= score.note_num():
+        return Ingested(strict, data)
+    return Ingested(score, saved.midi, SANITISED if saved.whole else SALVAGED)
 
 
-def _parse_with_notes(data: bytes) -> "ScoreTick | None":
+def _parse_strictly(data: bytes) -> "ScoreTick | None":
     """Return what a strict parse gives; None where that is an error, or no notes.
 
     A file may have notes where a strict parser finds none: no note ends, or the number of tracks in
@@ -80,8 +96,8 @@ def parse(data: bytes) -> "ScoreTick":
         raise Reject("broken", _one_line(error)) from error
 
 
-def _within(score: "ScoreTick", limits: Limits) -> "ScoreTick":
-    """Return `score`. Raises Reject if it holds more than `limits` allow."""
+def _check(score: "ScoreTick", limits: Limits) -> None:
+    """Raises Reject if a score holds more than `limits` allow."""
     notes, tracks, ticks = score.note_num(), len(score.tracks), score.end()
     if notes > limits.notes:
         raise Reject("too_many_notes", f"{notes:,}; at most {limits.notes:,}")
@@ -89,7 +105,6 @@ def _within(score: "ScoreTick", limits: Limits) -> "ScoreTick":
         raise Reject("too_many_tracks", f"{tracks:,}; at most {limits.tracks:,}")
     if ticks > limits.ticks:
         raise Reject("too_long", f"{ticks:,} ticks; at most {limits.ticks:,}")
-    return score
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from midigen.midi import END_OF_TRACK, NOTE_ON
 META = 0xFF
 MAX_TICK = 2**31 - 1
 MAX_EVENTS = 2_000_000
-"""More events than a track of music has; each costs about 130 bytes of memory."""
+"""More events than music has; each costs about 130 bytes of memory."""
 
 _ONE_BYTE = (0xC0, 0xD0)
 """Program changes and channel pressure; the other channel messages have two data bytes."""
@@ -50,12 +50,13 @@ class Track:
     """The events of one track up to the first that makes no sense.
 
     fault: what made none, or what else was wrong with the chunk; empty if nothing was. clipped:
-    data bytes above 127, 127 now. stop: offset of what follows.
+    data bytes above 127, 127 now. ended: there was an end of track. stop: offset of what follows.
     """
 
     events: list[Event] = field(default_factory=list)
     fault: str = ""
     clipped: int = 0
+    ended: bool = False
     stop: int = 0
 
 
@@ -74,7 +75,7 @@ def find_headers(data: bytes) -> Iterator[Header]:
         if not _starts_chunk(data, tracks) and not _TRACK.match(data, tracks):
             track = _TRACK.search(data, start + 10)
             if track is None:
-                continue
+                return
             tracks, whole = track.start(), False
             # Of a header that lost bytes the division is what stands in front of the first track.
             first = min(first, tracks - 2)
@@ -83,12 +84,18 @@ def find_headers(data: bytes) -> Iterator[Header]:
 
 
 def read_tracks(data: bytes, start: int) -> Iterator[Track]:
-    """Yield the tracks from offset `start` on, up to the end or the next header."""
-    at, lost = start, ""
+    """Yield the tracks from offset `start` on, up to the end or the next header.
+
+    Raises Reject (``too_big``) for more than `MAX_EVENTS` in all.
+    """
+    at, lost, count = start, "", 0
     while at < len(data):
         if _TRACK.match(data, at):
             track = _read_track(data, at)
             track.fault = track.fault or lost
+            count += len(track.events)
+            if count > MAX_EVENTS:
+                raise too_big()
             yield track
             at, lost = track.stop, ""
         elif _starts_chunk(data, at):
@@ -98,6 +105,11 @@ def read_tracks(data: bytes, start: int) -> Iterator[Track]:
             if following < 0 or data.find(b"MThd", at, following) >= 0:
                 return
             at, lost = following, "bytes between tracks"
+
+
+def too_big() -> Reject:
+    """Return what becomes of a file with more than `MAX_EVENTS`."""
+    return Reject("too_big", f"more than {MAX_EVENTS:,} events")
 
 
 def count_onsets(data: bytes) -> int:
@@ -120,20 +132,27 @@ def _starts_chunk(data: bytes, at: int) -> bool:
 
 
 def _read_track(data: bytes, at: int) -> Track:
-    """Read the track chunk at `at`; where its length cannot be right, as far as it makes sense."""
+    """Read the track chunk at `at`.
+
+    Its length is trusted where another chunk or the end of the file follows. Else the track goes on
+    as far as it makes sense, but not into the next one.
+    """
     start = at + 8
     stop = start + int.from_bytes(data[at + 4 : start])
-    if stop <= len(data):
+    fault = "" if data.startswith(b"MTrk", at) else "chunk name"
+    if stop == len(data) or _TRACK.match(data, stop) or _starts_chunk(data, stop):
         track = read_events(data[start:stop], exact=True)
-        if not track.fault or stop == len(data) or _starts_chunk(data, stop):
-            track.stop = stop
-            if not data.startswith(b"MTrk", at):
-                track.fault = track.fault or "chunk name"
-            return track
-    following = data.find(b"MTrk", start)
-    track = read_events(data[start : following if following >= 0 else len(data)], exact=False)
-    track.stop += start
-    track.fault = track.fault or "chunk length"
+    else:
+        following = data.find(b"MTrk", start)
+        limit = following if following >= 0 else len(data)
+        track = read_events(data[start : min(stop, limit)], exact=stop <= limit)
+        is_wrong = bool(track.fault) or stop > limit
+        if is_wrong or not track.ended:
+            longer = read_events(data[start:limit], exact=False)
+            if is_wrong or longer.ended:
+                track, stop, fault = longer, start + longer.stop, "chunk length"
+    track.stop = stop
+    track.fault = track.fault or fault
     return track
 
 
@@ -148,7 +167,6 @@ def read_events(body: bytes, *, exact: bool) -> Track:
     track = Track()
     events = track.events
     tick = status = at = 0
-    ended = False
     sound = None  # how many events stand before the first data byte above 127
     try:
         while at < len(body):
@@ -162,7 +180,7 @@ def read_events(body: bytes, *, exact: bool) -> Track:
                 length, begin = _quantity(body, at + 2)
                 message, at = _take(body, at, begin, length)
                 if message[1] == END_OF_TRACK:
-                    ended = at == len(body)
+                    track.ended = True
                     break
                 events.append(Event(tick, message))
             elif kind in _SYSEX:
@@ -186,12 +204,12 @@ def read_events(body: bytes, *, exact: bool) -> Track:
                     values = bytes(min(value, 127) for value in values)
                 events.append(Event(tick, bytes((status,)) + values))
             if len(events) > MAX_EVENTS:
-                raise Reject("too_big", f"more than {MAX_EVENTS:,} events in a track")
+                raise too_big()
     except _NonsenseError as error:
         track.fault = str(error)
     except IndexError:
         track.fault = "cut off"
-    if sound is not None and not (exact and ended):
+    if sound is not None and not (exact and track.ended and at == len(body)):
         del events[sound:]
         track.clipped = 0
         track.fault = track.fault or "data bytes above 127"

@@ -3,7 +3,7 @@
 REASONS = {
     "io": "it cannot be read",
     "empty": "no bytes",
-    "too_big": "more than 64 MiB, or more than 2,000,000 events in a track",
+    "too_big": "more than 64 MiB, or more than 2,000,000 events to be mended",
     "not_midi": "nothing in it is MIDI",
     "broken": "it has a header or tracks, but nothing that can be read of them",
     "no_notes": "none, or none that the vocabulary has",

@@ -2,8 +2,8 @@
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from midigen.errors import Reject
@@ -22,6 +22,8 @@ from midigen.midi import (
 
 _MAX_HEADERS = 4
 """So many headers within one file are tried: each costs another reading."""
+_MAX_CHUNKS = 0xFFFE
+"""Tracks that a header can count, less one for a tempo."""
 _HALF_SECOND, _SECOND = 500_000, 1_000_000
 _FRAMES = (24, 25, 29, 30)
 _DROP_FRAME = 29
@@ -31,8 +33,8 @@ _DROP_FRAME = 29
 class Saved(NamedTuple):
     """A Standard MIDI File without faults.
 
-    whole: all events are the file's own, in their places. Then only values were out of range: data
-    bytes, or fields of the header.
+    whole: all events are the file's own, in their places, and there are no others. Then only values
+    were out of range: data bytes, or fields of the header.
     """
 
     midi: bytes
@@ -49,32 +51,36 @@ def salvage(data: bytes) -> Saved:
 
     A file that is whole once the CR is taken from every CR LF was sent as text; then it is read so.
 
-    Raises Reject: ``not_midi``, ``broken`` (no track can be read), ``no_notes``, ``too_big``.
+    Raises Reject: ``not_midi``, ``broken`` (no track can be read), ``no_notes``, ``too_big``,
+    ``too_many_tracks``.
     """
-    saved = _save(data)
-    if not saved.whole and data.count(b"\n") == data.count(b"\r\n") > 0:
+    found = _save(data)
+    is_whole = isinstance(found, Saved) and found.whole
+    if not is_whole and data.count(b"\n") == data.count(b"\r\n") > 0:
         sent = _save(data.replace(b"\r\n", b"\n"))
-        if sent.whole:
+        if isinstance(sent, Saved) and sent.whole:
             return Saved(sent.midi, whole=False)
-    return saved
+    if isinstance(found, Reject):
+        raise found
+    return found
 
 
-def _save(data: bytes) -> Saved:
+def _save(data: bytes) -> Saved | Reject:
+    """Return what can be saved of `data` as it is, by the first header whose tracks have notes."""
     headers = list(islice(find_headers(data), _MAX_HEADERS))
     for header in headers:
         tracks = list(read_tracks(data, header.tracks))
         if any(map(_has_notes, tracks)):
-            tpq, mspq = _quarter(header.division)
-            chunks = [_chunk(track.events, tpq, timed=not mspq) for track in tracks]
-            if mspq:
-                chunks.insert(0, track_chunk([(0, 0, bytes((META, TEMPO, 3)) + mspq.to_bytes(3))]))
-            whole = header.whole and not any(track.fault for track in tracks)
-            return Saved(join_chunks(chunks, tpq), whole)
+            if len(tracks) > _MAX_CHUNKS:
+                return Reject("too_many_tracks", f"{len(tracks):,}; at most {_MAX_CHUNKS:,}")
+            midi, ends = _write(tracks, *_quarter(header.division))
+            whole = header.whole and not ends and not any(track.fault for track in tracks)
+            return Saved(midi, whole)
     if headers:
-        raise Reject("no_notes", "no notes")
+        return Reject("no_notes", "no notes")
     if b"MThd" in data or b"MTrk" in data:
-        raise Reject("broken", "a header without tracks" if b"MThd" in data else "no header")
-    raise Reject("not_midi", f"no MThd in it; begins with {data[:4]!r}")
+        return Reject("broken", "a header without tracks" if b"MThd" in data else "no header")
+    return Reject("not_midi", f"no MThd in it; begins with {data[:4]!r}")
 
 
 def _has_notes(track: Track) -> bool:
@@ -98,14 +104,25 @@ def _quarter(division: int) -> tuple[int, int]:
     return (ticks, _SECOND) if ticks % 2 else (ticks // 2, _HALF_SECOND)
 
 
-def _chunk(events: Sequence[Event], tpq: int, *, timed: bool) -> bytes:
-    """Return the track chunk of events; timed: tempos count."""
-    kept = [event for event in events if _is_sound(event.message, timed=timed)]
-    return track_chunk([(tick, 0, message) for tick, message in chain(kept, _ends(kept, tpq))])
+def _write(tracks: Iterable[Track], tpq: int, mspq: int) -> tuple[bytes, int]:
+    """Return the tracks as a MIDI file, and how many of their notes had no end.
+
+    mspq: the only tempo, where tempos of the tracks do not count; else 0.
+    """
+    chunks = []
+    if mspq:
+        chunks.append(track_chunk([(0, 0, bytes((META, TEMPO, 3)) + mspq.to_bytes(3))]))
+    count = 0
+    for track in tracks:
+        kept = [event for event in track.events if _is_sound(event.message, timed=not mspq)]
+        ends = list(_ends(kept, tpq))
+        count += len(ends)
+        chunks.append(track_chunk([(tick, 0, message) for tick, message in kept + ends]))
+    return join_chunks(chunks, tpq), count
 
 
 def _is_sound(message: bytes, *, timed: bool) -> bool:
-    """Return whether a message is one that a parser can take as it is."""
+    """Return whether a message is one that a parser can take as it is; timed: tempos count."""
     if message[0] != META:
         return True
     kind, size, data = message[1], message[2], message[3:]

@@ -17,18 +17,19 @@ from midigen.cli._edge import (
 
 INGEST = """\
 A file that obeys the format is read strictly. One that does not is mended, and meta.ingest of its
-records says how: sanitised, if only values were out of range (data bytes above 127 become 127, an
-unknown format becomes 1, no division becomes 480 ticks a quarter, one in parts of a second becomes
-quarters of half a second); salvaged, if anything else had to be done: a header found inside a RIFF
-(RMID) or MacBinary wrapper, behind other bytes or with damaged letters; tracks found by their name
-where lengths or the number of tracks are wrong; a track kept up to where it is cut off or stops
-making sense; a file that was sent as text; notes that nothing ends, which then last a quarter or
-until the same key is struck again. Files from which a strict parse gets no note are tried this way,
-too. A strict parse leaves out notes that nothing ends: --check counts them as unread."""
+records says how. sanitised: only values were out of range; data bytes above 127 become 127, an
+unknown format becomes 1, a wrong number of tracks that of the tracks there are, a division of
+nothing 480 ticks a quarter, one in parts of a second quarters with the tempo that gives the same
+time. salvaged: anything else had to be done; a header found in a RIFF (RMID) or MacBinary wrapper,
+behind other bytes, or with damaged letters; tracks found by their name where lengths are wrong; a
+track kept up to where it is cut off or makes no sense; a file that was sent as text; notes that
+nothing ends, which then last a quarter or until their key is struck again. Files in which a strict
+parse finds no notes, or fewer tracks than the header counts, are tried in this way, too. A strict
+parse leaves out notes that nothing ends: --check counts them as unread."""
 
 REJECTS = """\
 A file is not used, and the others go on, for one of these reasons: io (it cannot be read), empty,
-too_big (more than 64 MiB, or more than 2,000,000 events in a track to be mended), not_midi (nothing
+too_big (more than 64 MiB, or more than 2,000,000 events to be mended), not_midi (nothing
 in it is MIDI), broken (it has a header or tracks, but nothing that can be read of them), no_notes
 (none, or none that the vocabulary has), too_long (more ticks than --max-ticks, or more than 100,000
 bars), too_many_notes (--max-notes), too_many_tracks (--max-tracks), tokenizer (the tokenizer
