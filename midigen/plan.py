@@ -90,9 +90,10 @@ class Plan:
         if self.tokenizer.unit != 1:
             return frozenset()
         find, size = self.tokenizer.bar_starts, len(self.vocab.base)
-        # Behind the first id and behind the last: these differ in what they are.
+        # Behind the first id and behind the last, which differ in what they are, and behind itself:
+        # where bars pass with time, two shifts of time are one.
         return frozenset(
-            i for i in range(size) if all(1 in find(np.array([j, i])) for j in (0, size - 1))
+            i for i in range(size) if all(1 in find(np.array([j, i])) for j in (0, size - 1, i))
         )
 
     @cached_property
