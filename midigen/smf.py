@@ -14,6 +14,7 @@ NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x80, 0x90, 0xB0, 0xC0
 
 _HEADER = 14
 _CHUNK = 8
+_PRESSURE = (0xA0, 0xD0)
 _UNDEFINED = np.isin(np.arange(256), (0xF4, 0xF5, 0xF9, 0xFD))
 
 
@@ -70,9 +71,9 @@ class _Chunk(NamedTuple):
 def read_many(files: Sequence[bytes]) -> Events:
     """Read the events of files, in order.
 
-    A file that cannot be read has no events but a Reject: ``empty``, ``not_midi``,
-    ``time_division`` or ``broken``, as `midigen.ingest` has them. A header that counts more tracks
-    than there are, a track without an end, and bytes behind either do no harm.
+    A file that cannot be read has no events but a Reject: ``empty``, ``not_midi`` or ``broken``. As
+    for `midigen.ingest`, a header that counts more tracks than there are, a track without an end,
+    bytes behind either, and large data bytes of pressure messages do no harm.
     """
     rejects: dict[int, Reject] = {}
     chunks: list[_Chunk] = []
@@ -102,7 +103,7 @@ def _division(data: bytes) -> int:
         raise Reject("broken", f"{len(data)} bytes: it ends in its header")
     division = int.from_bytes(data[12:14])
     if division == 0 or division > 0x7FFF:
-        raise Reject("time_division", f"{data[12:14].hex()}: not ticks a quarter")
+        raise Reject("broken", f"time division {data[12:14].hex()}: not ticks a quarter")
     return division
 
 
@@ -184,7 +185,8 @@ def _checked(events: Events, steps: Steps, place: np.ndarray) -> Events:
     """Return the events of files without a fault; the others join the rejects."""
     status, data1, data2, chunk = events.status, events.data1, events.data2, events.chunk
     is_short = (status >= SHORT) & (status < LONG)
-    high = ((data1 >= 0x80) | ((data2 >= 0x80) & ~is_short)) & (status < SYSTEM)
+    high = np.flatnonzero(((data1 >= 0x80) | ((data2 >= 0x80) & ~is_short)) & (status < SYSTEM))
+    high = high[~np.isin(status[high] & 0xF0, _PRESSURE)]
     system = np.flatnonzero(status >= SYSTEM)
     slow = np.flatnonzero(steps.delta[place] == 4)
     stop = np.searchsorted(chunk, np.arange(len(steps.start)), side="right")
@@ -196,7 +198,7 @@ def _checked(events: Events, steps: Steps, place: np.ndarray) -> Events:
         ],
         "a data byte where a status must be": np.flatnonzero(status < NOTE_OFF),
         "an undefined status": system[_UNDEFINED[status[system]]],
-        "a data byte above 127": np.flatnonzero(high),
+        "a data byte above 127": high,
         "a delta time of more than 4 bytes": slow[steps.data[place[slow] + 3] >= 0x80],
     }
     for fault, found in faults.items():

@@ -109,11 +109,10 @@ class Steps:
                 # A group of several tracks is one window; a long track is several.
                 stop = end if first < last else min(end, start + 4 * _WINDOW)
                 starts = np.maximum(self.start[first : last + 1], start)
-                found, counts = self._walk_window(
-                    starts, np.minimum(self.end[first : last + 1], stop)
-                )
+                ends = np.minimum(self.end[first : last + 1], stop)
+                found, track = self._walk_window(starts, ends)
                 places.append(found)
-                chunks.append(np.repeat(np.arange(first, last + 1), counts))
+                chunks.append(track + first)
                 start = end if first < last else int(self.after(found[-1:])[0])
         return np.concatenate(places), np.concatenate(chunks)
 
@@ -127,7 +126,7 @@ class Steps:
                 first = track
 
     def _walk_window(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where events begin from each start to its end, and how many do."""
+        """Return where events begin from each start to its end, and from which of these."""
         start = int(starts[0])
         tables = [self._following(start, int(ends[-1]))]
         for _ in range(4):
@@ -139,11 +138,9 @@ class Steps:
         for k, table in enumerate(tables):
             done = 1 << k
             rows[:, done : 2 * done] = table.take(rows[:, :done], mode="clip")
-        row_track = np.repeat(np.arange(len(counts)), counts)
-        inside = rows < stops[row_track, None]
-        return rows[inside] + start, np.bincount(row_track, inside.sum(axis=1), len(counts)).astype(
-            np.int64
-        )
+        track = np.repeat(np.arange(len(counts)), counts)
+        inside = rows < stops[track, None]
+        return rows[inside] + start, np.repeat(track, inside.sum(axis=1))
 
     def walk_again(
         self, place: np.ndarray, chunk: np.ndarray, odd: np.ndarray
