@@ -77,10 +77,11 @@ class Plan:
 
     @property
     def _is_barred(self) -> bool:
-        """Whether bars are so many ids long, whatever these are, or pass with time."""
-        size, unit = len(self.vocab.base), self.tokenizer.unit
-        every = list(range(size - size % unit))
-        return any(len(self.bar_starts(ids)) > 1 for ids in ([0] * (BAR_LIMIT * unit), every))
+        """Whether bars are told by whole events, so many ids long, whatever these are, or time."""
+        if self.tokenizer.unit > 1:
+            return True
+        every = list(range(len(self.vocab.base)))
+        return any(len(self.bar_starts(ids)) > 1 for ids in ([0] * BAR_LIMIT, every))
 
     @cached_property
     def bar_ids(self) -> frozenset[int]:

@@ -1,7 +1,8 @@
 """The automaton of `events`: exactly the sequences that decode without a repair. A table.
 
-A state is a number: 0 between events, and for each type and each number of ids read of such an
-event another. Time and what sounds need not be remembered: an event says where it plays.
+A state is a number: one at the start, one between events, and one for each type and each place in
+an event of it. Time and what sounds need not be remembered: an event says where it plays. An empty
+sequence needs no repair, but it is no piece: the start is not accepting.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from midigen_events import vocabulary as v
 from midigen_events.rows import FIRSTS, LASTS
 
-_START = 0
+_START, _BETWEEN = range(2)
 _SIZE = v.BLOCKS["mi"].first + v.BLOCKS["mi"].size
 _INSIDE = v.UNIT - 1
 
@@ -30,8 +31,8 @@ class EventsGrammar:
 
     def __init__(self) -> None:
         kinds = range(v.NOTE, v.NOTE + len(v.TYPES))
-        self._masks = np.zeros((1 + len(v.TYPES) * _INSIDE, _SIZE), dtype=bool)
-        self._masks[_START, kinds.start : kinds.stop] = True
+        self._masks = np.zeros((2 + len(v.TYPES) * _INSIDE, _SIZE), dtype=bool)
+        self._masks[[_START, _BETWEEN], kinds.start : kinds.stop] = True
         for kind in kinds:
             for place in range(_INSIDE):
                 mask = self._masks[self._state(kind, place)]
@@ -47,7 +48,7 @@ class EventsGrammar:
     @staticmethod
     def _state(kind: int, place: int) -> int:
         """Return the state in which the parameter at `place` of an event comes next."""
-        return 1 + (kind - v.NOTE) * _INSIDE + place
+        return 2 + (kind - v.NOTE) * _INSIDE + place
 
     def start(self) -> int:
         return _START
@@ -59,18 +60,18 @@ class EventsGrammar:
 
     def step(self, state: int, id: int) -> int:
         """Return the state behind `id`, which must be allowed by `mask(state)`."""
-        if state == _START:
+        if state in (_START, _BETWEEN):
             return self._state(id, 0)
-        return _START if state % _INSIDE == 0 else state + 1
+        return _BETWEEN if (state - 2) % _INSIDE == _INSIDE - 1 else state + 1
 
     def accepting(self, state: int) -> bool:
-        """Return whether a sequence may end here: between events."""
-        return state == _START
+        """Return whether a sequence may end here: behind an event."""
+        return state == _BETWEEN
 
     def closing(self, state: int) -> list[int]:
         """Return the shortest ids to an accepting state."""
         ids = []
-        while state != _START:
+        while state != _BETWEEN:
             ids.append(self._lowest[state])
             state = self.step(state, ids[-1])
         return ids
