@@ -105,6 +105,8 @@ def convert(
         strict=strict,
         check=check is not None,
     )
+    for remark in getattr(encoder.tokenizer, "remarks", ()):
+        run.message(remark)
     with (
         run.rejects(rejects, strict) as collector,
         _appending(check) as checks,
@@ -144,19 +146,18 @@ def _make_encoder(
     """Return the encoder of a spec (with or without #fingerprint), of a model, or the default."""
     if tokenizer and model:
         raise UsageError("--tokenizer and -m both name a tokenizer; give one")
-    text = tokenizer or DEFAULT_TOKENIZER
+    spec, _, fingerprint = (tokenizer or DEFAULT_TOKENIZER).partition("#")
     if model:
-        from midigen.modelfolder import read_vocab
+        from midigen.modelfolder import tokenizer_text
 
-        text = read_vocab(Path(model)).tok
-    spec, _, fingerprint = text.partition("#")
+        spec, fingerprint = tokenizer_text(Path(model))
     if pedal != "drop":
         if model:
             raise UsageError("-m says what becomes of the pedal; leave out --pedal")
         spec = spec_for(spec, pedal)
     encoder = FileEncoder(spec, **options)
     if fingerprint and encoder.tok.rpartition("#")[2] != fingerprint:
-        raise MidigenError(f"tokenizer {text}: the vocabulary is {encoder.tok} here")
+        raise MidigenError(f"tokenizer {spec}#{fingerprint}: the vocabulary is {encoder.tok} here")
     encoder.warm_up()
     return encoder
 

@@ -26,7 +26,8 @@ BarStarts = Callable[["np.ndarray"], "np.ndarray"]
 class ModelVocab:
     """The ids of a model. Immutable; `len` is the number of ids, V.
 
-    tok: spec#fingerprint of the base. merges: pairs of ids, in the order they were learned.
+    tok: spec#fingerprint of the base. definition: what rebuilds the tokenizer of a base that was
+    learned, else None. merges: pairs of ids, in the order they were learned.
     bos, eos, pad: ids, or None with ``--specials none``.
     conditions: {field: {value: id}}. counts: {field: {value: pieces in training}}.
     """
@@ -40,6 +41,7 @@ class ModelVocab:
         specials: bool = True,
         conditions: Mapping[str, Mapping[str, int]] | None = None,
         bar_starts: BarStarts | None = None,
+        definition: Mapping[str, Any] | None = None,
     ) -> None:
         """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
 
@@ -49,6 +51,7 @@ class ModelVocab:
         """
         self.base = base
         self.tok = tok
+        self.definition = None if definition is None else dict(definition)
         fingerprint = parse_tok(tok).fingerprint
         if fingerprint != base.fingerprint:
             raise MidigenError(
@@ -82,9 +85,9 @@ class ModelVocab:
         if self._bar_starts is not None:
             return self._bar_starts
         from midigen.merges import breaks_of
-        from midigen.registry import tokenizer
+        from midigen.tokenizers import tokenizer_of
 
-        return breaks_of(tokenizer(parse_tok(self.tok).spec))
+        return breaks_of(tokenizer_of(self.tok))
 
     @cached_property
     def _merger(self) -> Any:
@@ -159,6 +162,7 @@ class ModelVocab:
             "merges": [list(pair) for pair in self.merges],
             "specials": self.specials,
             "conditions": self.counts,
+            **({} if self.definition is None else {"definition": self.definition}),
         }
 
     @classmethod
@@ -175,6 +179,7 @@ class ModelVocab:
             specials=data["specials"],
             conditions=data["conditions"],
             bar_starts=bar_starts,
+            definition=data.get("definition"),
         )
 
 

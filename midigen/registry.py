@@ -58,10 +58,14 @@ def load_object(text: str) -> Any:
 def tokenizer(spec: str, *, trusted: bool = False) -> Any:
     """Return the tokenizer of a spec (without fingerprint).
 
-    trusted: the spec comes from the command line, so ``package.module:Object`` and parameters that
-    name files are allowed. The parameter ``pedal=extend`` is understood for every tokenizer of
-    scores: see `midigen.pedal`.
+    trusted: the spec comes from the command line, so ``package.module:Object`` and a file with a
+    learned vocabulary (``NAME.json``, see `midigen.definitions`) are allowed. The parameter
+    ``pedal=extend`` is understood for every tokenizer of scores: see `midigen.pedal`.
     """
+    if trusted and spec.endswith(".json"):
+        from midigen.definitions import tokenizer_of_file
+
+        return tokenizer_of_file(spec)
     parsed = parse_spec(spec)
     if parsed.is_object:
         if not trusted:

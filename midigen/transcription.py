@@ -45,15 +45,17 @@ class Transcription:
 def _target(tokenizer: str | None, model: str | None) -> Tokenizer:
     if (tokenizer is None) == (model is None):
         raise UsageError("give one of --tokenizer SPEC and -m MODEL: what the records are to be")
-    text = tokenizer or ""
+    spec, _, fingerprint = (tokenizer or "").partition("#")
     if model is not None:
-        from midigen.modelfolder import read_vocab
+        from midigen.modelfolder import tokenizer_text
 
-        text = read_vocab(Path(model)).tok
-    spec, _, fingerprint = text.partition("#")
-    found: Tokenizer = registry.tokenizer(spec, trusted=model is None)
+        spec, fingerprint = tokenizer_text(Path(model))
+    # A model's is none that names an object: `parse_tok` refuses those.
+    found: Tokenizer = registry.tokenizer(spec, trusted=True)
     if fingerprint and fingerprint != found.vocab.fingerprint:
-        raise MidigenError(f"tokenizer {text}: the vocabulary is #{found.vocab.fingerprint} here")
+        raise MidigenError(
+            f"tokenizer {spec}#{fingerprint}: the vocabulary is #{found.vocab.fingerprint} here"
+        )
     return found
 
 

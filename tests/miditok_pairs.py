@@ -45,7 +45,7 @@ ALL_ELSE = {
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "class=CPWord": SONG,
-    "class=CPWord,rests=1": SONG | {"use_rests": True},
+    "class=CPWord,rests=1,ts=0": UNSIGNED | {"use_rests": True},
     "class=CPWord,chords=1,programs=0": SONG | {"use_chords": True} | NO_PROGRAMS,
     "class=CPWord,durations=none,stream=tracks,tempos=0,velocities=0": SONG
     | {"use_tempos": False}

@@ -26,7 +26,17 @@ TokenizerOption = Annotated[
     Option(
         "--tokenizer",
         metavar="SPEC",
-        help="Tokenizer: name, name:key=value,... or package.module:Object.",
+        help="Tokenizer: name, name:key=value,..., package.module:Object, or the file of a learned"
+        " one, NAME.tok.json or MidiTok's tokenizer.json.",
+    ),
+]
+LearnedOption = Annotated[
+    str | None,
+    Option(
+        "--tokenizer",
+        metavar="FILE",
+        help="The learned vocabulary that the records name: NAME.tok.json, or MidiTok's"
+        " tokenizer.json.",
     ),
 ]
 ModelOption = Annotated[str | None, Option("--model", "-m", metavar="DIR", help="Model folder.")]

@@ -38,6 +38,15 @@ def tok2tok(
     files: Inputs = None,
     tokenizer: TokenizerOption = None,
     model: ModelOption = None,
+    source: Annotated[
+        str | None,
+        Option(
+            "--from",
+            metavar="FILE",
+            help="The learned vocabulary that the records name: NAME.tok.json, or MidiTok's"
+            " tokenizer.json.",
+        ),
+    ] = None,
     jobs: Annotated[
         int, Option("--jobs", "-j", metavar="N", min=1, help="Number of worker processes.")
     ] = 1,
@@ -62,7 +71,7 @@ def tok2tok(
     from midigen.rewriting import Rewriter, rewrite
     from midigen.transcription import Transcription
 
-    rewriter = Rewriter(Transcription(tokenizer, model), Tokenizers(), strict)
+    rewriter = Rewriter(Transcription(tokenizer, model), Tokenizers(source), strict)
     rewrite(
         run,
         files,

@@ -7,6 +7,7 @@ from midigen.cli._edge import (
     Example,
     Force,
     Inputs,
+    LearnedOption,
     Option,
     Output,
     RejectsFile,
@@ -41,6 +42,7 @@ def tokaug(
         str, Option(metavar="K", help="Copies of each piece, all different; all: every one.")
     ] = "2",
     seed: Seed = 0,
+    tokenizer: LearnedOption = None,
     output: Output = "-",
     force: Force = False,
     rejects: RejectsFile = None,
@@ -53,7 +55,9 @@ def tokaug(
     """
     from midigen.augment import Augmenter, Plan, augmented, read_copies
     from midigen.jsonl import RecordReader, RecordWriter
+    from midigen.tokenizers import learned
 
+    learned(tokenizer)
     augmenter = Augmenter(Plan(shift, velocity, read_copies(copies), seed))
     paths = run.inputs(files)
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:

@@ -7,6 +7,7 @@ from midigen.cli._edge import (
     Example,
     Force,
     Inputs,
+    LearnedOption,
     Option,
     Output,
     RejectsFile,
@@ -105,6 +106,7 @@ def tokfilter(
         bool, Option("--invert", help="Pass exactly what the other options would drop.")
     ] = False,
     seed: Seed = 0,
+    tokenizer: LearnedOption = None,
     output: Output = "-",
     force: Force = False,
     rejects: RejectsFile = None,
@@ -117,8 +119,10 @@ def tokfilter(
     """
     from midigen.filtering import Filter, Selection, passing
     from midigen.jsonl import RecordReader, RecordWriter
+    from midigen.tokenizers import learned
     from midigen.where import Where
 
+    learned(tokenizer)
     condition = Where(where) if where is not None else None
     selection = Selection(
         genre=genre or (),

@@ -176,9 +176,13 @@ def read_config(params: dict[str, str]) -> MidiTokConfig:
 
 
 def _check(config: MidiTokConfig) -> None:
-    """Raise MidigenError for grids that MidiTok's PerTok cannot have."""
+    """Raise MidigenError for what MidiTok's class cannot have, or loses time with."""
     grids = config.options.res
     if config.kind == "PerTok" and len({beats for beats, _ in grids}) < len(grids):
         raise MidigenError("miditok: two grids of res end at the same beat, which MidiTok excludes")
+    if config.kind == "CPWord" and config.options.rests and config.options.ts:
+        raise MidigenError(
+            "miditok: CPWord with rests needs ts=0: a signature that changes during a rest is lost"
+        )
     if config.kind == "PerTok" and config.options.resolution > config.tpq:
         raise MidigenError("miditok: res is finer than tpq")
