@@ -52,11 +52,13 @@ class Progress:
 
 
 def save(folder: Path, optimizer: Optimizer, progress: Progress) -> None:
-    """Write weights, optimiser, generators and progress."""
+    """Write weights, optimiser, generators and progress; of several processes the first writes."""
     import torch
     from safetensors.torch import save_file
 
     tensors = {name: t.to("cpu").contiguous() for name, t in optimizer.tensors().items()}
+    if not optimizer.ranks.is_first:
+        return
     tensors["generator/cpu"] = torch.get_rng_state()
     if optimizer.device.startswith("cuda"):
         tensors["generator/cuda"] = torch.cuda.get_rng_state(optimizer.device)

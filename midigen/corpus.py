@@ -7,6 +7,7 @@ depends on the order of the stream.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,10 @@ class Corpus:
     twins: int
 
     def merged(self, vocab: ModelVocab, tokenizer: Tokenizer, folder: Path) -> "Corpus":
-        """Return the corpus in model ids; with merges they are written to `folder`."""
+        """Return the corpus in model ids; with merges they are written to `folder`.
+
+        What was written there by an earlier call is used again.
+        """
         if not vocab.merges:
             return self
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,8 +183,28 @@ def _tails(store: Store, kept: np.ndarray, tokenizer: Tokenizer, rule: SplitRule
 
 
 def _merge(span: Span, vocab: ModelVocab, tokenizer: Tokenizer, path: Path) -> Span:
-    """Write the pieces of a span with merges applied; return the span of what was written."""
-    dtype = np.dtype("<u2" if len(vocab) <= 1 << 16 else "<u4")
+    """Write the pieces of a span with merges applied; return the span of what was written.
+
+    The lengths are written last: where they are, all is.
+    """
+    done_path = path.with_suffix(".lengths.npy")
+    if not done_path.is_file():
+        _write_merged(span, vocab, tokenizer, path, done_path)
+    dtype = _merged_dtype(vocab)
+    lengths = np.load(done_path)
+    ids = np.memmap(path, dtype=dtype, mode="r") if lengths.sum() else np.zeros(0, dtype)
+    offset = np.cumsum(lengths) - lengths
+    return Span(ids, offset, lengths, span.row, span.begins, span.ends)
+
+
+def _merged_dtype(vocab: ModelVocab) -> "np.dtype[Any]":
+    return np.dtype("<u2" if len(vocab) <= 1 << 16 else "<u4")
+
+
+def _write_merged(
+    span: Span, vocab: ModelVocab, tokenizer: Tokenizer, path: Path, done_path: Path
+) -> None:
+    dtype = _merged_dtype(vocab)
     lengths = np.zeros(len(span), np.int64)
     ends = np.cumsum(span.length)
     start = 0
@@ -193,6 +217,7 @@ def _merge(span: Span, vocab: ModelVocab, tokenizer: Tokenizer, path: Path) -> S
                 file.write(ids.astype(dtype).tobytes())
                 lengths[i] = len(ids)
             start = stop
-    ids = np.memmap(path, dtype=dtype, mode="r") if lengths.sum() else np.zeros(0, dtype)
-    offset = np.cumsum(lengths) - lengths
-    return Span(ids, offset, lengths, span.row, span.begins, span.ends)
+    part = done_path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, lengths)
+    part.replace(done_path)

@@ -32,7 +32,7 @@ def forecast(prepared: Prepared, device: str) -> Forecast:
     times = []
     for _, batch in zip(range(3), prepared.windows.batches(settings.rows), strict=False):
         start = time.monotonic()
-        optimizer.step(batch, 1e-4)
+        float(optimizer.step(batch, 1e-4)[0])
         times.append(time.monotonic() - start)
     step_s = min(times)
     if prepared.schedule.steps is not None:

@@ -9,16 +9,19 @@ from typing import Any, TextIO
 class Metrics:
     """Appends lines to a file and passes them on to `out`, as JSON or, for people, as a table.
 
-    A reader of `out` that goes away does not stop the run: the file goes on.
+    A reader of `out` that goes away does not stop the run: the file goes on. Without a path nothing
+    is told: another process does.
     """
 
-    def __init__(self, path: Path, out: TextIO, *, table: bool) -> None:
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(self, path: Path | None, out: TextIO, *, table: bool) -> None:
+        self._file = path.open("a", encoding="utf-8") if path else None
         self._out: TextIO | None = out
         self._table = table
         self._header = False
 
     def write(self, line: dict[str, Any]) -> None:
+        if self._file is None:
+            return
         text = json.dumps(line, ensure_ascii=False)
         self._file.write(text + "\n")
         self._file.flush()
@@ -48,7 +51,8 @@ class Metrics:
         return ""
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _final_row(name: str, found: dict[str, Any]) -> str:

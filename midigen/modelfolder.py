@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from midigen.errors import MidigenError
 from midigen.modelvocab import ModelVocab
 from midigen.registry import load as load_plugin
+from midigen.spec import parse_tok
 from midigen.split import SplitRule
+from midigen.tokenizers import learned
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +79,7 @@ def load(path: str | Path, device: str = "cpu", dtype: "torch.dtype | None" = No
 
 def save(
     folder: str | Path,
-    model: "torch.nn.Module",
+    weights: "Mapping[str, torch.Tensor]",
     *,
     plugin: str,
     model_config: Any,
@@ -89,7 +91,7 @@ def save(
 ) -> None:
     """Write weights, config, vocabulary and split into an existing folder.
 
-    dtype: how weights are stored: fp32, bf16 or fp16. more: further keys of config.json's
+    weights: a state dict. dtype: how weights are stored: fp32, bf16 or fp16. more: further keys of config.json's
     ``midigen`` object. Each file is written beside its name and renamed.
     """
     import torch
@@ -99,7 +101,7 @@ def save(
     kind = getattr(torch, DTYPES[dtype])
     state = {
         name: tensor.detach().to("cpu", kind).contiguous().clone()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in weights.items()
     }
     part = target / f"{WEIGHTS}.part"
     # safetensors' own way to a file makes it readable to its owner alone.
@@ -138,8 +140,23 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_vocab(folder: Path) -> ModelVocab:
-    """Return the vocabulary of a model folder, without its weights."""
-    return ModelVocab.from_json(_read_json(folder, VOCAB))
+    """Return the vocabulary of a model folder, without its weights.
+
+    If its base was learned, records that name it can be decoded from now on.
+    """
+    vocab = ModelVocab.from_json(_read_json(folder, VOCAB))
+    if vocab.definition is not None:
+        learned(str(folder / VOCAB))
+    return vocab
+
+
+def tokenizer_text(folder: Path) -> tuple[str, str]:
+    """Return a model's tokenizer as a command line names it (`registry.tokenizer`, trusted), and
+    the fingerprint that it must have. A learned one is named by the file that carries it.
+    """
+    vocab = read_vocab(folder)
+    spec, fingerprint = parse_tok(vocab.tok)
+    return (spec if vocab.definition is None else str(folder / VOCAB)), fingerprint
 
 
 def read_split(folder: Path) -> SplitRule:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midigen.ranks import Ranks, split_like, whole
 from midigen.settings import Settings
 from midigen.windows import Batch
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+ALONE = Ranks()
 _MICRO = 16384
 """Places that are computed together; larger batches add gradients up."""
 
@@ -82,16 +84,19 @@ class Optimizer:
         device: str,
         dtype: "torch.dtype",
         settings: Settings,
+        ranks: Ranks = ALONE,
     ) -> None:
         import torch
 
         self.device = device
         self.settings = settings
+        self.ranks = ranks
         self.master = master.to(device=device, dtype=torch.float32)
         self.compute = self.master
-        if dtype != torch.float32:
+        if dtype != torch.float32 and not ranks.shard:
             self.compute = copy.deepcopy(self.master).to(dtype)
-        self._run: Any = torch.compile(self.compute) if settings.compile else self.compute
+        wrapped = ranks.wrap(self.compute, dtype)
+        self._run: Any = torch.compile(wrapped) if settings.compile else wrapped
         self.rules = rules_for(self.master, settings, device)
         self._rule = {
             weight: rule
@@ -100,15 +105,19 @@ class Optimizer:
             for weight in group["params"]
         }
 
-    def step(self, batch: Batch, rate: float) -> tuple[float, float]:
-        """Learn from a batch; return its loss (nats a token) and the gradient's norm."""
+    def step(self, batch: Batch, rate: float) -> "tuple[Tensor, Tensor]":
+        """Learn from a batch; return its loss (nats a token) and the gradient's norm.
+
+        Both stay on the device: reading them waits for it.
+        """
         import torch
 
         self.compute.train()
-        rows = max(1, _MICRO // batch.ids.shape[1])
+        mine = self.ranks.rows(batch)
+        rows = max(1, _MICRO // mine.ids.shape[1])
         loss = torch.zeros((), device=self.device)
-        for start in range(0, len(batch.ids), rows):
-            loss += self._backward(batch, slice(start, start + rows))
+        for start in range(0, len(mine.ids), rows):
+            loss += self._backward(mine, slice(start, start + rows))
         limit = self.settings.clip or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), limit)
         for rule in self.rules:
@@ -117,7 +126,7 @@ class Optimizer:
             rule.step()
             rule.zero_grad(set_to_none=True)
         self.refresh()
-        return float(loss), float(norm)
+        return self.ranks.sum(loss), whole(norm)
 
     def _backward(self, batch: Batch, rows: slice) -> "Tensor":
         """Add the gradients of some rows to the master's; return their part of the loss."""
@@ -132,7 +141,8 @@ class Optimizer:
         logits = self._run(ids, segments if batch.packed else None)
         smoothing = self.settings.label_smoothing
         loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
-        loss.backward()
+        # Processes share the mean of their gradients; the batch's is the sum.
+        (loss * self.ranks.size).backward()
         if self.compute is not self.master:
             pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
             for weight, copied in pairs:
@@ -156,14 +166,18 @@ class Optimizer:
             for weight, copied in pairs:
                 copied.copy_(weight)
 
+    def weights(self) -> "dict[str, Tensor]":
+        """Return the weights, whole, as a state dict: every process must ask."""
+        return {name: whole(value) for name, value in self.master.state_dict().items()}
+
     def tensors(self) -> "dict[str, Tensor]":
-        """Return all that a run needs to go on, by name."""
+        """Return all that a run needs to go on, by name, whole: every process must ask."""
         found = {}
         for name, weight in self.master.named_parameters():
-            found[f"weight/{name}"] = weight.detach()
+            found[f"weight/{name}"] = whole(weight.detach())
             state = self._rule[weight].state.get(weight, {})
             for key, value in state.items():
-                found[f"{key}/{name}"] = value
+                found[f"{key}/{name}"] = whole(value)
         return found
 
     def restore(self, tensors: "dict[str, Tensor]") -> None:
@@ -174,11 +188,13 @@ class Optimizer:
         with torch.no_grad():
             for label, value in tensors.items():
                 key, _, name = label.partition("/")
+                weight = weights[name]
                 if key == "weight":
-                    weights[name].copy_(value)
+                    weight.copy_(split_like(value, weight))
+                elif key == "step":
+                    rule = self._rule[weight]
+                    place = self.device if rule.defaults.get("fused") else "cpu"
+                    rule.state[weight][key] = value.to(place)
                 else:
-                    rule = self._rule[weights[name]]
-                    on_cpu = key == "step" and not rule.defaults.get("fused")
-                    place = "cpu" if on_cpu else self.device
-                    rule.state[weights[name]][key] = value.to(place)
+                    self._rule[weight].state[weight][key] = split_like(value, weight)
         self.refresh()

@@ -1,5 +1,6 @@
 """All that stands between a sealed store and the first training step."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from midigen.corpus import Corpus, divide
 from midigen.errors import MidigenError, UsageError
 from midigen.heldout import HeldOut
 from midigen.leakage import Leak, find_leaks
+from midigen.modelfolder import write_json
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
@@ -59,12 +61,13 @@ class Prepared:
 def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
     """Divide the store, learn merges, lay the vocabulary out, build the model.
 
-    folder: where merged pieces are written. Raises MidigenError where a run makes no sense.
+    folder: where merges and merged pieces are written, or found from an earlier call. Raises
+    MidigenError where a run makes no sense.
     """
     tokenizer = tokenizer_of(store.tok)
     name, config = model_config(settings)
     base = divide(store, tokenizer)
-    vocab = _vocab(base, tokenizer, settings)
+    vocab = _vocab(base, tokenizer, settings, folder)
     corpus = base.merged(vocab, tokenizer, folder)
     prefixes = Prefixes(store, vocab)
     windows = Windows(
@@ -118,13 +121,9 @@ def model_config(settings: Settings) -> tuple[str, Any]:
     return spec.name, replace(config, **changes)
 
 
-def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> ModelVocab:
+def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings, folder: Path) -> ModelVocab:
     store = corpus.store
-    learned: list[tuple[int, int]] = []
-    if settings.bpe:
-        if tokenizer.unit > 1:
-            raise UsageError(f"--bpe does not go with {store.tok}: its events are of fixed size")
-        learned = merges.learn(corpus.sample(tokenizer), len(tokenizer.vocab), settings.bpe)
+    learned = _merges(corpus, tokenizer, settings.bpe, folder) if settings.bpe else []
     return ModelVocab(
         tokenizer.vocab,
         store.tok,
@@ -135,6 +134,21 @@ def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings) -> ModelVoc
         ),
         bar_starts=merges.breaks_of(tokenizer),
     )
+
+
+def _merges(
+    corpus: Corpus, tokenizer: Tokenizer, count: int, folder: Path
+) -> list[tuple[int, int]]:
+    """Return the merges of the training pieces; a run that goes on finds them in `folder`."""
+    if tokenizer.unit > 1:
+        raise UsageError(f"--bpe does not go with {corpus.store.tok}: its events are of fixed size")
+    path = folder / "merges.json"
+    if path.is_file():
+        return [(a, b) for a, b in json.loads(path.read_text())]
+    learned = merges.learn(corpus.sample(tokenizer), len(tokenizer.vocab), count)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, learned)
+    return learned
 
 
 def build_model(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":

@@ -139,7 +139,7 @@ def _learn(
 ) -> tuple[int, float]:
     loss = float("inf")
     for step in range(1, MOST_STEPS + 1):
-        loss, _ = optimizer.step(batch, rate * min(1.0, step / _WARM_STEPS))
+        loss = float(optimizer.step(batch, rate * min(1.0, step / _WARM_STEPS))[0])
         tell(step, loss)
         if loss <= ENOUGH or loss != loss:
             return step, loss

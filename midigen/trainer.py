@@ -1,9 +1,10 @@
 """The training loop: steps, validations, checkpoints, and an end for one of several reasons."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from midigen import checkpointing
 from midigen.checkpointing import Progress
@@ -15,6 +16,9 @@ from midigen.prefetch import Prefetch
 from midigen.schedule import Schedule
 from midigen.settings import Settings
 from midigen.windows import Batch, Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ending = Literal["done", "early", "stopped"]
 _SAVE_EVERY_S = 300.0
@@ -47,7 +51,10 @@ class Trainer:
         self.metrics = metrics
         self.save_best = save_best
         self.progress = Progress()
-        self._recent: list[float] = []
+        self.ranks = optimizer.ranks
+        self._steps: list[tuple[Tensor, Tensor]] = []
+        self._losses: list[float] = []
+        self._last: Sequence[float] = (0.0, 0.0)
         self._since_line = 0
         self._line_at = self._saved_at = 0.0
 
@@ -60,28 +67,24 @@ class Trainer:
             data.close()
 
     def _loop(self, data: Prefetch[Batch], bar: Any, stop: Callable[[], bool]) -> Ending:
-        progress = self.progress
+        progress, ranks = self.progress, self.ranks
         started = time.monotonic() - progress.elapsed
+        stopped: float = stop()
         while self._share() < 1.0:
-            if stop():
+            if stopped:
                 self.save()
                 return "stopped"
             batch = next(data)
             rate = self.schedule.rate(progress.step, self._share(), progress.reductions)
-            loss, norm = self.optimizer.step(batch, rate)
-            if loss != loss or norm != norm:
-                raise MidigenError(
-                    f"the loss is not a number at step {progress.step + 1}; a lower --lr may help"
-                )
+            self._steps.append(self.optimizer.step(batch, rate))
             progress.step += 1
             progress.tokens += batch.scored
             progress.place = batch.after
-            progress.elapsed = time.monotonic() - started
-            self._note(loss, norm, rate, batch, bar)
-            if self._share() >= progress.next_eval / self.settings.evals:
-                if self._evaluate():
-                    return "early"
-                progress.elapsed = time.monotonic() - started
+            # Processes go by the latest clock and by any that is stopped: all end at one step.
+            progress.elapsed, stopped = ranks.most(time.monotonic() - started, stop())
+            self._note(rate, batch, bar)
+            if self._share() >= progress.next_eval / self.settings.evals and self._evaluate():
+                return "early"
         progress.finished = True
         self.save()
         return "done"
@@ -89,15 +92,37 @@ class Trainer:
     def _share(self) -> float:
         return self.schedule.progress(self.progress.step, self.progress.elapsed)
 
-    def _note(self, loss: float, norm: float, rate: float, batch: Batch, bar: Any) -> None:
+    def _read_steps(self) -> None:
+        """Wait for the device and take up the losses of the steps behind.
+
+        Raises MidigenError if one is no number: what was saved before stays.
+        """
+        import torch
+
+        if not self._steps:
+            return
+        found = torch.stack([torch.stack(pair) for pair in self._steps]).tolist()
+        first = self.progress.step - len(found) + 1
+        for step, (loss, norm) in enumerate(found, first):
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise MidigenError(
+                    f"the loss is not a number at step {step}; saved is step"
+                    f" {self.progress.best_step} and before; a lower --lr may help"
+                )
+        self._losses += [loss for loss, _ in found]
+        self._last = found[-1]
+        self._steps = []
+
+    def _note(self, rate: float, batch: Batch, bar: Any) -> None:
         """Tell how it goes: every few seconds a line, on a bar every step."""
         progress = self.progress
-        self._recent.append(loss)
         self._since_line += batch.scored
         bar.update()
         now = progress.elapsed
         due = progress.step == 1 or self._share() >= 1.0
         if now - self._line_at >= _LINE_EVERY_S or due:
+            self._read_steps()
+            loss, norm = self._last
             speed = self._since_line / max(1e-9, now - self._line_at)
             self.metrics.write(
                 {
@@ -120,6 +145,7 @@ class Trainer:
     def _evaluate(self) -> bool:
         """Validate, keep what is best, save; return whether it has been going on for too long."""
         progress, settings = self.progress, self.settings
+        self._read_steps()
         report = self.score(self.val)
         loss = report.all.nats / report.all.tokens
         progress.next_eval = int(self._share() * settings.evals + 1e-9) + 1
@@ -129,7 +155,7 @@ class Trainer:
         else:
             progress.bad += 1
         progress.watch(loss, settings.plateau)
-        recent = sum(self._recent) / len(self._recent) if self._recent else None
+        recent = sum(self._losses) / len(self._losses) if self._losses else None
         line = {
             "event": "eval",
             "step": progress.step,
@@ -139,7 +165,7 @@ class Trainer:
             "best": round(progress.best, 5),
             "seconds": round(progress.elapsed, 2),
         }
-        self._recent = []
+        self._losses = []
         self.metrics.write(line)
         early = 0 < settings.patience <= progress.bad
         progress.finished = early
@@ -152,6 +178,7 @@ class Trainer:
         return held_out.score(model, self.settings.window, self.optimizer.device)
 
     def save(self) -> None:
+        self._read_steps()
         checkpointing.save(self.folder, self.optimizer, self.progress)
         self._saved_at = self.progress.elapsed
 

@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from midigen import checkpointing, devices, metrics, modelfolder
 from midigen.card import write_card
@@ -15,6 +15,7 @@ from midigen.forecast import describe
 from midigen.interrupt import Interrupt
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import Prepared, model_config, prepare
+from midigen.ranks import Ranks, join
 from midigen.runfolder import RunFolder, free_name, last_unfinished
 from midigen.settings import DEFAULT_MINUTES, Settings
 from midigen.spool import Source, check_disk, check_same, clear, is_sealed, spool
@@ -41,6 +42,7 @@ class Request:
 
     asked: the settings that were given, by name. source: the stream, or None to read none.
     store: a folder for the token store, or None for the run's own. about: words for the card.
+    shard: split the weights between the processes that torchrun has started.
     """
 
     asked: dict[str, Any]
@@ -55,6 +57,18 @@ class Request:
     command: str = ""
     keep_state: bool = True
     dry: bool = False
+    shard: bool = False
+
+
+class Mute:
+    """A teller that says nothing: all processes but the first have one."""
+
+    def message(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def progress(self, items: None = None, *, total: int | None = None, unit: str = "") -> Any:
+        from tqdm import tqdm
+
+        return tqdm(total=total, disable=True)
 
 
 def train(request: Request, teller: Teller) -> int:
@@ -62,17 +76,28 @@ def train(request: Request, teller: Teller) -> int:
     device = devices.pick(request.device)
     if request.dry:
         return _dry_run(request, teller, device)
-    folder, settings = _open_folder(request, teller)
+    ranks, device = join(device, shard=request.shard)
     try:
-        store = _open_store(request, folder.state)
-        prepared = prepare(store, settings, folder.state / "merged")
+        return _train(request, teller if ranks.is_first else Mute(), ranks, device)
+    finally:
+        ranks.close()
+
+
+def _train(request: Request, teller: Teller, ranks: Ranks, device: str) -> int:
+    found = _open_folder(request, teller) if ranks.is_first else None
+    folder, settings = cast("tuple[RunFolder, Settings]", ranks.share(found))
+    try:
+        prepared = _prepare(request, settings, folder, ranks)
     except BaseException:
-        if not checkpointing.exists(folder.state):
+        if ranks.is_first and not checkpointing.exists(folder.state):
             folder.drop()
         raise
     _announce(prepared, device, teller)
-    settings.save(folder.settings)
-    trainer = _trainer(prepared, folder, device, resume=checkpointing.exists(folder.state))
+    if ranks.is_first:
+        settings.save(folder.settings)
+    resume = checkpointing.exists(folder.state)
+    ranks.wait()
+    trainer = _trainer(prepared, folder, device, ranks, resume=resume)
     ending = _run(trainer, teller, longer="unit" in request.asked)
     if ending == "stopped":
         teller.warn(
@@ -80,8 +105,23 @@ def train(request: Request, teller: Teller) -> int:
             f" go on with: toktrain --resume -o {folder.out}"
         )
         return 130
-    _finish(request, prepared, trainer, folder, ending, teller)
+    ranks.wait()
+    if ranks.is_first:
+        _finish(request, prepared, trainer, folder, ending, teller)
+    ranks.wait()
     return 0
+
+
+def _prepare(request: Request, settings: Settings, folder: RunFolder, ranks: Ranks) -> Prepared:
+    """Return what a run needs. The first process reads and writes it, the others find it there."""
+    merged = folder.state / "merged"
+    if ranks.is_first:
+        store = _open_store(request, folder.state)
+        prepared = prepare(store, settings, merged)
+    ranks.wait()
+    if not ranks.is_first:
+        prepared = prepare(Store(_store_place(request, folder.state)), settings, merged)
+    return prepared
 
 
 def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]:
@@ -114,10 +154,7 @@ def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]
 
 def _open_store(request: Request, state: Path) -> Store:
     """Return the sealed store: read from the stream, or there already."""
-    place = request.store or state / "store"
-    note = state / "store.json"
-    if request.resume and request.store is None and note.is_file():
-        place = Path(json.loads(note.read_text())["store"])
+    place = _store_place(request, state)
     if is_sealed(place):
         store = Store(place)
         if request.source is not None:
@@ -133,8 +170,16 @@ def _open_store(request: Request, state: Path) -> Store:
             clear(place)
             raise
     if request.store is not None:
-        modelfolder.write_json(note, {"store": str(place.resolve())})
+        modelfolder.write_json(state / "store.json", {"store": str(place.resolve())})
     return store
+
+
+def _store_place(request: Request, state: Path) -> Path:
+    """Return the folder of the token store; a run that goes on remembers its own."""
+    note = state / "store.json"
+    if request.store is None and note.is_file():
+        return Path(json.loads(note.read_text())["store"])
+    return request.store or state / "store"
 
 
 def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
@@ -155,16 +200,22 @@ def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
             )
 
 
-def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool) -> Trainer:
+def _trainer(
+    prepared: Prepared, folder: RunFolder, device: str, ranks: Ranks, *, resume: bool
+) -> Trainer:
     import torch
 
     settings = prepared.settings
-    optimizer = Optimizer(prepared.model, device, compute_dtype(device, settings.dtype), settings)
+    dtype = compute_dtype(device, settings.dtype)
+    optimizer = Optimizer(prepared.model, device, dtype, settings, ranks)
 
     def save_best() -> None:
+        weights = optimizer.weights()
+        if not ranks.is_first:
+            return
         modelfolder.save(
             folder.work,
-            optimizer.master,
+            weights,
             plugin=prepared.plugin,
             model_config=prepared.model_config,
             vocab=prepared.vocab,
@@ -173,10 +224,11 @@ def _trainer(prepared: Prepared, folder: RunFolder, device: str, *, resume: bool
             dtype=settings.save_dtype,
         )
 
-    if resume:
+    if resume and ranks.is_first:
         step = checkpointing.read_progress(folder.state).step
         metrics.rewind(folder.metrics, step)
-    lines = metrics.Metrics(folder.metrics, sys.stdout, table=sys.stdout.isatty())
+    path = folder.metrics if ranks.is_first else None
+    lines = metrics.Metrics(path, sys.stdout, table=sys.stdout.isatty())
     val = prepared.held_out("val", settings.eval_tokens)
     trainer = Trainer(
         optimizer,

@@ -168,7 +168,7 @@ def test_transformers_opens_the_folder_and_gives_the_same_logits(
     model = plugin.build(config, len(vocab)).eval()
     modelfolder.save(
         tmp_path,
-        model,
+        model.state_dict(),
         plugin="llama",
         model_config=config,
         vocab=vocab,

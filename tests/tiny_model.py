@@ -61,7 +61,7 @@ def save_tiny(
     folder.mkdir(parents=True, exist_ok=True)
     modelfolder.save(
         folder,
-        plugin.build(config, len(vocab)),
+        plugin.build(config, len(vocab)).state_dict(),
         plugin="llama",
         model_config=config,
         vocab=vocab,

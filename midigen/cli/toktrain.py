@@ -1,5 +1,6 @@
 """toktrain: train a model on a stream of records."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -122,6 +123,9 @@ def toktrain(
         bool, Option("--compile", help="Compile the model with torch.compile (needs a compiler).")
     ] = False,
     device: Device = "auto",
+    shard: Annotated[
+        bool, Option("--shard", help="Split the weights between processes (FSDP), with torchrun.")
+    ] = False,
     store: Annotated[
         str | None,
         Option(metavar="DIR", help="Keep the token store there, or use the one there."),
@@ -197,7 +201,9 @@ def toktrain(
         raise UsageError(f"--{' and --'.join(given)} exclude each other")
     for unit, amount in given.items():
         asked |= {"unit": unit, "amount": float(amount)}
-    no_stream = resume or (store is not None and not files and is_sealed(Path(store)))
+    # Of the processes that torchrun starts, the first alone reads the stream.
+    follows = os.environ.get("RANK", "0") != "0"
+    no_stream = resume or follows or (store is not None and not files and is_sealed(Path(store)))
     if resume and files:
         raise UsageError("--resume reads no records")
     paths = [] if no_stream else run.inputs(files)
@@ -222,6 +228,7 @@ def toktrain(
                 shlex.join(["toktrain", *sys.argv[1:]]),
                 state,
                 dry_run,
+                shard,
             ),
             run,
         )
@@ -268,6 +275,11 @@ or --epochs that is resumed gives the same weights, bit for bit, as one that was
 The folder holds model.safetensors and config.json (transformers opens the default model as
 LlamaForCausalLM), vocab.json, split.json, metrics.jsonl, curves.png, README.md (the card), and in
 training/ what --resume needs to go on with more steps; --no-state leaves that out.""",
+        "SEVERAL PROCESSES": """\
+"torchrun --standalone --nproc-per-node N -m midigen.cli.toktrain ..." trains in N processes, with a
+GPU each, or on the CPU. Each takes its share of every batch; losses are those of one process. The
+first reads stdin and writes the folder. --shard splits the weights, too, for models that do not fit
+one GPU.""",
         "SELF-TEST": """\
 --overfit-one is the first thing to run when training does not work. The model, as the other options
 make it, learns the beginning of the first record, at most a window, until its loss is near nothing,
@@ -279,3 +291,6 @@ kept weights on all of validation and test, in all and for each genre).""",
     },
     see_also=("toksample", "tokeval", "tokaug", "tokfilter", "midigen-record"),
 )
+
+if __name__ == "__main__":
+    main()
