@@ -61,8 +61,12 @@ SLOWEST = 3
 
 
 def build_vocab() -> Vocab:
-    """Return the vocabulary: `PAD_None`, ..., `Event_note`, ..., `Time1_0`, ..., `Mi_1`."""
-    names = ["PAD_None", "BOS_None", "EOS_None", *(f"Event_{name}" for name in TYPES)]
+    """Return the vocabulary: `Pad_None`, ..., `Event_note`, ..., `Time1_0`, ..., `Mi_1`.
+
+    The first is not called `PAD_None`, as the filler behind a model's sequences is: it is a part of
+    events, and a model must write it.
+    """
+    names = ["Pad_None", "BOS_None", "EOS_None", *(f"Event_{name}" for name in TYPES)]
     for name, block in BLOCKS.items():
         names += (f"{name.capitalize()}_{value}" for value in block.values)
     return Vocab(names)
