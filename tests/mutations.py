@@ -1,6 +1,7 @@
 """Damage to MIDI files as transfers, disks and programs do it: a function of the seed alone."""
 
 import random
+import re
 from collections.abc import Callable
 
 BLOCKS = (1, 2, 4, 64, 512, 4096)
@@ -37,7 +38,7 @@ def repeat(rng: random.Random, data: bytearray) -> None:
 
 def chunk(rng: random.Random, data: bytearray) -> None:
     """Get a chunk: in front of another or anywhere, its length right or wrong."""
-    starts = [at for at in range(len(data)) if data.startswith(b"MTrk", at)]
+    starts = [found.start() for found in re.finditer(b"MTrk", data)]
     at = rng.choice(starts) if starts and rng.random() < 0.5 else rng.randrange(len(data) + 1)
     body = rng.randbytes(rng.randrange(40))
     size = rng.choice([len(body), len(body), 0, len(body) + 1, 2**31, 2**32 - 1])
@@ -47,7 +48,7 @@ def chunk(rng: random.Random, data: bytearray) -> None:
 
 def length(rng: random.Random, data: bytearray) -> None:
     """Change the length of a chunk."""
-    starts = [at for at in range(len(data)) if data[at : at + 4] in (b"MThd", b"MTrk")]
+    starts = [found.start() for found in re.finditer(b"MT(hd|rk)", data)]
     at = rng.choice(starts or [0])
     data[at + 4 : at + 8] = rng.choice(
         [0, 1, 6, 100, 2**16, 2**32 - 1, rng.getrandbits(32)]

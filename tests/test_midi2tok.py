@@ -1,8 +1,10 @@
 """The installed midi2tok: what it reads, what it writes, and how it ends."""
 
+import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,11 @@ from midigen.jsonl import RecordReader
 from midigen.rejects import Rejects
 
 NOT_MIDI = b"<html>404</html>"
+
+
+def listed(run: Runner, name: str) -> list[dict[str, Any]]:
+    """Return the lines of a JSON Lines file."""
+    return [json.loads(line) for line in (run.folder / name).read_text().splitlines()]
 
 
 def records(result: Result) -> list[dict[str, Any]]:
@@ -166,11 +173,11 @@ def test_bad_files_are_counted_listed_and_do_not_stop_the_others(
     bad = ["gone.mid", "in/notes.txt", "empty.mid", "header.mid", hexdumps / "no_notes.mid"]
     result = run("midi2tok", "--rejects", "bad.jsonl", *bad, "in/b.mid")
     assert sources(result) == ["in/b.mid"]
-    listed = [json.loads(line) for line in (run.folder / "bad.jsonl").read_text().splitlines()]
-    assert [reject["src"] for reject in listed] == list(map(str, bad))
+    rejects = listed(run, "bad.jsonl")
+    assert [reject["src"] for reject in rejects] == list(map(str, bad))
     reasons = ["io", "not_midi", "empty", "broken", "no_notes"]
-    assert [reject["reason"] for reject in listed] == reasons
-    assert listed[0]["detail"] == "No such file or directory"
+    assert [reject["reason"] for reject in rejects] == reasons
+    assert rejects[0]["detail"] == "No such file or directory"
     assert "1 files, 1 records" in result.err and "5 rejected" in result.err
     assert all(f"1 {reason}" in result.err for reason in reasons)
 
@@ -440,8 +447,7 @@ def crasher(run: Runner, tunes: Path) -> dict[str, str]:
 def test_guilty_files_alone_are_lost(run: Runner, crasher: dict[str, str], jobs: str) -> None:
     args = [jobs, "--tokenizer", "faulty.crasher:Crasher", "--timeout", "4"]
     result = run("midi2tok", *args, "--rejects", "bad.jsonl", "in", env=crasher)
-    listed = [json.loads(line) for line in (run.folder / "bad.jsonl").read_text().splitlines()]
-    assert listed == [
+    assert listed(run, "bad.jsonl") == [
         {"src": "in/01.mid", "reason": "crash", "detail": "exit code 7"},
         {"src": "in/02.mid", "reason": "timeout", "detail": "more than 4 s"},
         {"src": "in/03.mid", "reason": "error", "detail": "ValueError: a bug"},
@@ -481,6 +487,236 @@ def test_tokenizer_that_reads_midi_gets_the_bytes(run: Runner, tunes: Path, hexd
     expected = [int.from_bytes(path.read_bytes()[10:12]) for path in files]
     assert [record["ids"] for record in records(result)] == [[expected[0]], [expected[2]]]
     assert "1 tokenizer" in result.err
+
+
+PARSER = """
+import ctypes, faulthandler
+import midigen.ingest
+from midigen_remi import Remi
+
+sound = midigen.ingest.parse
+
+def parse(data):
+    "A parser in C that dies of some files and never returns from others."
+    if b"segfault" in data:
+        faulthandler.disable()
+        ctypes.string_at(0)
+    if b"abort" in data:
+        ctypes.CDLL(None).abort()
+    if b"hold" in data:
+        ctypes.PyDLL(None).usleep(60_000_000)  # and holds the interpreter's lock
+    if b"spin" in data:
+        while True:
+            pass
+    return sound(data)
+
+midigen.ingest.parse = parse
+Tokenizer = Remi
+"""
+
+
+def test_parser_that_dies_or_hangs_costs_its_files(run: Runner, tunes: Path) -> None:
+    (run.folder / "bad").mkdir()
+    (run.folder / "bad" / "parser.py").write_text(PARSER)
+    (run.folder / "in").mkdir()
+    data = (tunes / "sakura.mid").read_bytes()
+    tricks = {3: b"segfault", 11: b"hold", 12: b"abort", 17: b"spin"}
+    for number in range(24):
+        # Behind the last track: no part of the music.
+        path = run.folder / "in" / f"{number:02}.mid"
+        path.write_bytes(data + tricks.get(number, b""))
+    args = ["-j2", "--tokenizer", "bad.parser:Tokenizer", "--timeout", "3"]
+    args += ["--rejects", "bad.jsonl", "in"]
+    result = run("midi2tok", *args, env={"PYTHONPATH": str(run.folder)})
+    assert sources(result) == [f"in/{n:02}.mid" for n in range(24) if n not in tricks]
+    assert listed(run, "bad.jsonl") == [
+        {"src": "in/03.mid", "reason": "crash", "detail": "killed by SIGSEGV"},
+        {"src": "in/11.mid", "reason": "timeout", "detail": "more than 3 s"},
+        {"src": "in/12.mid", "reason": "crash", "detail": "killed by SIGABRT"},
+        {"src": "in/17.mid", "reason": "timeout", "detail": "more than 3 s"},
+    ]
+    assert "20 files" in result.err and "2 crash, 2 timeout" in result.err
+
+
+def test_record_says_which_rung_it_took(run: Runner, tunes: Path, hexdumps: Path) -> None:
+    names = ["one_note", "data_bytes", "rmid", "smpte", "cut_off"]
+    result = run("midi2tok", *(hexdumps / f"{name}.mid" for name in names))
+    found = records(result)
+    assert [record["meta"].get("ingest") for record in found] == [
+        None, "sanitised", "salvaged", "sanitised", "salvaged",
+    ]  # fmt: skip
+    assert "; 2 salvaged, 2 sanitised" in result.err
+    assert found[0]["ids"] == found[2]["ids"]
+    for record in found:
+        data = Path(record["src"]).read_bytes()
+        assert record["id"] == hashlib.sha256(data).hexdigest()[:16]
+        assert record["md5"] == hashlib.md5(data).hexdigest()
+
+
+def test_mended_files_are_tokenized_by_one_that_reads_midi(run: Runner, hexdumps: Path) -> None:
+    (run.folder / "odd").mkdir()
+    (run.folder / "odd" / "reader.py").write_text(STRICT_READER)
+    files = [hexdumps / f"{name}.mid" for name in ("one_note", "rmid", "macbinary", "data_bytes")]
+    args = ["--tokenizer", "odd.reader:StrictReader", *files]
+    found = records(run("midi2tok", *args, env={"PYTHONPATH": str(run.folder)}))
+    assert [record["ids"] for record in found] == [[1]] * 4
+
+
+STRICT_READER = """
+from midigen.protocols import Encoded
+from midigen_remi import Remi
+
+class StrictReader(Remi):
+    "One id a file: the number of notes that a strict parse of the bytes finds."
+
+    def encode_midi_many(self, files):
+        import numpy as np
+        from symusic import Score
+
+        counts = [Score.from_midi(file).note_num() for file in files]
+        return [Encoded([np.array([count], np.uint16)]) for count in counts]
+"""
+
+
+def test_rmid_files_of_a_folder_are_read(run: Runner, hexdumps: Path) -> None:
+    (run.folder / "in").mkdir()
+    shutil.copy(hexdumps / "rmid.mid", run.folder / "in" / "x.RMI")
+    assert sources(run("midi2tok", "in")) == ["in/x.RMI"]
+
+
+def test_limits_are_those_of_the_options(run: Runner, tunes: Path) -> None:
+    path = tunes / "sakura.mid"
+    (record,) = records(run("midi2tok", path))
+    notes = record["n"]["notes"]
+    run("midi2tok", "--max-notes", str(notes), path)
+    for option, value, name, reason in (
+        ("--max-notes", notes - 1, path.name, f"too_many_notes: {notes}; at most {notes - 1}"),
+        ("--max-ticks", 9, path.name, "too_long"),
+        ("--max-tracks", 1, "pachelbel_canon.mid", "too_many_tracks"),
+    ):
+        result = run("midi2tok", option, str(value), tunes / name, "--strict", code=1)
+        assert reason in result.err, option
+
+
+def test_limits_without_options_are_those_of_the_library() -> None:
+    import inspect
+
+    from midigen.cli.midi2tok import midi2tok
+    from midigen.ingest import DEFAULT_LIMITS, Limits
+
+    given = inspect.signature(midi2tok).parameters
+    defaults = (given[name].default for name in ("max_notes", "max_ticks", "max_tracks"))
+    assert Limits(*defaults) == DEFAULT_LIMITS
+
+
+def test_reasons_are_a_closed_list_that_the_page_explains() -> None:
+    from midigen.cli.midi2tok import REJECTS
+    from midigen.reasons import REASONS
+
+    for reason in REASONS:
+        assert re.search(rf"\b{reason}\b", REJECTS), reason
+    checkout = Path(__file__).parent.parent
+    names = ["batches", "chunks", "encoding", "ingest", "lenient", "measure", "salvage", "sources"]
+    paths = [checkout / "midigen" / f"{name}.py" for name in names]
+    paths += (checkout / "plugins").glob("midigen_local/*.py")
+    used = {reason for path in paths for reason in reasons_in(path)}
+    assert used == set(REASONS)
+
+
+def reasons_in(path: Path) -> set[str]:
+    """Return the words that a module gives as the reason of a `Reject` or `Fault`, or counts."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
+        place = {"Reject": 0, "Fault": 0, "add": 1}.get(name)
+        if place is not None and len(node.args) > place:
+            word = node.args[place]
+            if isinstance(word, ast.Constant) and isinstance(word.value, str):
+                found.add(word.value)
+    return found
+
+
+def test_reason_that_a_tokenizer_makes_up_is_the_tokenizers(run: Runner, tunes: Path) -> None:
+    (run.folder / "odd").mkdir()
+    (run.folder / "odd" / "picky.py").write_text(
+        "from midigen.errors import Reject\n"
+        "from midigen_remi import Remi\n"
+        "class Picky(Remi):\n"
+        "    def encode_many(self, xs):\n"
+        "        return [Reject('dull', 'no syncopes')] * len(xs)\n"
+    )
+    args = ["--tokenizer", "odd.picky:Picky", "--rejects", "bad.jsonl", tunes / "sakura.mid"]
+    run("midi2tok", *args, env={"PYTHONPATH": str(run.folder)}, code=1)
+    (reject,) = listed(run, "bad.jsonl")
+    assert (reject["reason"], reject["detail"]) == ("tokenizer", "dull: no syncopes")
+
+
+def test_part_is_measured_where_other_tracks_are_left_out(run: Runner) -> None:
+    import mido
+
+    low, high = 40, 60
+    song = mido.MidiFile()
+    for pitch, count in ((low, 3), (high, 5), (high, 7)):
+        messages = [
+            mido.Message(kind, note=pitch, time=time, channel=len(song.tracks))
+            for _ in range(count)
+            for kind, time in (("note_on", 0), ("note_off", 480))
+        ]
+        song.tracks.append(mido.MidiTrack(messages))
+    song.save(run.folder / "x.mid")
+    parts = records(run("midi2tok", "--tokenizer", "remi:pitch=48-72,programs=0", "x.mid"))
+    assert [part["n"]["notes"] for part in parts] == [5, 7]
+    assert [part["part"] for part in parts] == [[0, 2], [1, 2]]
+
+
+def test_check_reports_what_is_lost(run: Runner, tunes: Path, hexdumps: Path) -> None:
+    names = ["greensleeves", "sakura"]
+    files = [*(tunes / f"{name}.mid" for name in names), hexdumps / "no_notes.mid"]
+    plain = run("midi2tok", *files)
+    result = run("midi2tok", "--check", "lost.jsonl", *files)
+    assert result.out == plain.out
+    lines = listed(run, "lost.jsonl")
+    found = records(result)
+    assert [line["src"] for line in lines] == [record["src"] for record in found]
+    assert [line["id"] for line in lines] == [record["id"] for record in found]
+    assert [line["notes"] for line in lines] == [record["n"]["notes"] for record in found]
+    for line in lines:
+        assert list(line) == [
+            "src", "id", "notes", "lost", "added", "programs", "onset_mean", "onset_max",
+            "duration_mean", "duration_max", "tempo_drift_s", "unread", "repairs",
+        ]  # fmt: skip
+        assert line["lost"] == line["added"] == line["unread"] == 0 and line["repairs"] == {}
+        assert line["onset_max"] <= 1 / 16 and line["tempo_drift_s"] < 2
+    notes = sum(line["notes"] for line in lines)
+    assert f"; round trip: 0 of {notes:,} notes lost, 0 added; onsets off by 0.0" in result.err
+    run("midi2tok", "--check", "lost.jsonl", *files)
+    assert listed(run, "lost.jsonl") == lines * 2
+
+
+def test_check_is_the_same_with_any_number_of_jobs(run: Runner, tunes: Path) -> None:
+    files = [*sorted(tunes.glob("*.mid"))] * 5
+    one, two = (run("midi2tok", f"-j{n}", "--check", f"{n}.jsonl", *files) for n in (1, 2))
+    assert one.out == two.out
+    assert listed(run, "1.jsonl") == listed(run, "2.jsonl")
+    assert one.err.partition("; round trip")[2] == two.err.partition("; round trip")[2] != ""
+
+
+def test_check_compares_with_the_notes_that_the_pedal_holds(run: Runner) -> None:
+    import mido
+
+    events = [("control_change", {"control": 64, "value": 127, "time": 0})]
+    events += [("note_on", {"note": 60, "time": 0}), ("note_off", {"note": 60, "time": 480})]
+    events += [("control_change", {"control": 64, "value": 0, "time": 480})]
+    track = mido.MidiTrack([mido.Message(kind, **values) for kind, values in events])
+    mido.MidiFile(tracks=[track]).save(run.folder / "x.mid")
+    for name, args in (("held", ["--pedal", "extend"]), ("dropped", [])):
+        run("midi2tok", *args, "--check", f"{name}.jsonl", "x.mid")
+        (line,) = listed(run, f"{name}.jsonl")
+        assert line["duration_max"] == 0
 
 
 def test_memory_stays_flat_over_many_files(run: Runner, tunes: Path, bin_dir: Path) -> None:
@@ -534,8 +770,9 @@ def test_files_that_break_parsers_cost_themselves(run: Runner, shared: Path) -> 
     files = [path for path in sorted((shared / "nasty").rglob("*")) if path.is_file()]
     names = b"\0".join(os.fsencode(path) for path in files)
     result = run("midi2tok", "-0", "-j2", "--rejects", "bad.jsonl", stdin=names)
-    listed = (run.folder / "bad.jsonl").read_bytes().splitlines()
-    assert len(records(result)) + len(listed) == len(files)
-    reasons = {json.loads(line)["reason"] for line in listed}
+    rejects = listed(run, "bad.jsonl")
+    assert len(records(result)) + len(rejects) == len(files)
+    assert len(records(result)) > 230
+    reasons = {reject["reason"] for reject in rejects}
     assert {"not_midi", "broken", "no_notes"} <= reasons
     assert not {"crash", "error", "timeout"} & reasons
