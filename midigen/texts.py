@@ -19,6 +19,8 @@ from midigen.record import Record, complete, short_hash
 from midigen.registry import tokenizer as build_tokenizer
 from midigen.rejects import Rejects
 from midigen.sources import Inputs, find_files, printable
+from midigen.spec import parse_tok
+from midigen.tokenizers import tok_of
 
 if TYPE_CHECKING:
     from midigen.cli._edge import Run
@@ -53,15 +55,18 @@ class Totals:
 class TextEncoder:
     """Turns pieces of text into records.
 
-    spec: of the tokenizer, without fingerprint. meta: what every record gets. strict: bytes that
+    spec: of the tokenizer, with or without fingerprint. meta: what every record gets. strict: bytes that
     are not UTF-8 are a reject (``not_utf8``). Raises MidigenError if the tokenizer reads no text.
     """
 
     def __init__(self, spec: str, meta: Mapping[str, Any], strict: bool = False) -> None:
-        self.tokenizer: Tokenizer = build_tokenizer(spec, trusted=True)
+        name, _, fingerprint = spec.partition("#")
+        self.tokenizer: Tokenizer = build_tokenizer(name, trusted=True)
         if self.tokenizer.medium != "text":
             raise MidigenError(f"tokenizer {spec!r} reads a {self.tokenizer.medium}, not text")
-        self.tok = f"{self.tokenizer.spec}#{self.tokenizer.vocab.fingerprint}"
+        self.tok = tok_of(self.tokenizer)
+        if fingerprint and fingerprint != parse_tok(self.tok).fingerprint:
+            raise MidigenError(f"tokenizer {spec}: the vocabulary is {self.tok} here")
         self.totals = Totals()
         self._meta = dict(meta)
         self._strict = strict

@@ -245,6 +245,7 @@ def test_output_is_packed_by_its_name_and_never_replaces(run: Runner, book: Path
         (("--set", "genre"), 2, "'genre' is not key=value"),
         (("--tokenizer", "remi"), 1, "tokenizer 'remi' reads a score, not text"),
         (("--tokenizer", "text:size=2"), 1, "text has no parameters"),
+        (("--tokenizer", "text#00000000"), 1, "the vocabulary is text#f5293296 here"),
     ],
 )
 def test_what_cannot_be_is_one_line(
