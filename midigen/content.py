@@ -1,6 +1,8 @@
 """What a record's tokens say about its music: programs, drums, time signatures. No decoding."""
 
+from collections.abc import Sequence
 from functools import cache, cached_property
+from itertools import pairwise
 from string import ascii_letters
 
 from midigen.programs import DRUMS
@@ -32,7 +34,11 @@ class Content:
 
     @cached_property
     def _programs(self) -> dict[int, int]:
-        return {id: int(value) for id, value in self._of("program", "patch").items()}
+        return {id: int(value) for id, value in self._of("program").items()}
+
+    @cached_property
+    def _patches(self) -> dict[int, int]:
+        return {id: int(value) for id, value in self._of("patch").items()}
 
     @cached_property
     def _drums(self) -> frozenset[int]:
@@ -45,6 +51,19 @@ class Content:
     def _signatures(self) -> dict[int, str]:
         return self._of("timesig")
 
+    @cached_property
+    def _channels(self) -> dict[int, str]:
+        return self._of("channel")
+
+    @cached_property
+    def _pitches(self) -> frozenset[int]:
+        return frozenset(self._of("pitch"))
+
+    @cached_property
+    def _fractions(self) -> tuple[dict[int, str], dict[int, str]]:
+        """The numerators and denominators of signatures that take two ids."""
+        return self._of("numerator"), self._of("denominator")
+
     def _of(self, *words: str) -> dict[int, str]:
         """Return the values of the ids of these types."""
         return {i: self._values[i] for i, kind in enumerate(self._words) if kind in words}
@@ -54,9 +73,30 @@ class Content:
         own = record["meta"].get("program")
         if own is not None:
             return frozenset({own})
+        if self._patches:
+            return self._played(record["ids"])
         if not self._programs:
             return None
         return frozenset(self._programs[id] for id in set(record["ids"]) if id in self._programs)
+
+    def _played(self, ids: Sequence[int]) -> frozenset[int]:
+        """Return the programs of channels with notes, where events name a channel, then a patch.
+
+        A channel plays program 0 until it gets a patch.
+        """
+        patches: dict[str, set[int]] = {}
+        sounding: set[str] = set()
+        channel = ""
+        for id in ids:
+            if id in self._channels:
+                channel = self._channels[id]
+            elif id in self._patches:
+                patches.setdefault(channel, set()).add(self._patches[id])
+            elif id in self._pitches:
+                sounding.add(channel)
+        melodic = (patches.get(c, {0}) for c in sounding if c != str(DRUM_CHANNEL))
+        drums = {DRUMS} if str(DRUM_CHANNEL) in sounding else set()
+        return frozenset(drums).union(*melodic)
 
     def drums(self, record: Record) -> bool | None:
         """Return whether a record has drums; None if nothing says so."""
@@ -67,6 +107,12 @@ class Content:
 
     def signatures(self, record: Record) -> frozenset[str]:
         """Return the time signatures of a record as ``3/4``; empty if nothing says so."""
+        above, below = self._fractions
+        if below:
+            pairs = pairwise(record["ids"])
+            return frozenset(
+                f"{above[a]}/{below[b]}" for a, b in pairs if a in above and b in below
+            )
         if not self._signatures:
             return frozenset(map(str, meta_values(record, "time_signature")))
         found = (self._signatures[id] for id in set(record["ids"]) if id in self._signatures)
