@@ -37,7 +37,10 @@ class Learner(Protocol):
         ...
 
     def transposed(self, counts: Mapping[str, int], most: int) -> Counter[str]:
-        """Return counts with those of all transpositions by up to `most` semitones."""
+        """Return what was counted, transposed by up to `most` semitones, both ways.
+
+        What differs by a transposition has one count, that of all together.
+        """
         ...
 
     def definition(self, names: list[str]) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def learn(
 ) -> None:
     """Write the vocabulary that the files of `inputs` give, and say the summary.
 
-    least, most: as in `choose`. shift: what is transposed by up to so many semitones counts too.
+    least, most: as in `choose`. shift: take in what is transposed by up to so many semitones.
     jobs: worker processes; None: one, or one a core for more than `FEW_FILES` files. Raises
     MidigenError where nothing occurs often enough.
     """
@@ -140,13 +143,13 @@ def learn(
                 bar.update(count)
         text = f"{files:,} files, {counts.total():,} {learner.things}"
         if files:
-            counts = learner.transposed(counts, shift) if shift else counts
-            names = choose(counts, least, most)
+            ranked = learner.transposed(counts, shift) if shift else counts
+            names = choose(ranked, least, most)
             if not names:
                 raise MidigenError(f"{text}: none occurs {least} times; lower --least")
             _write(run, tokenizer, learner.definition(names), output, force)
             share = sum(counts[name] for name in names) / counts.total()
-            text += f"; learned {len(names):,} of {len(counts):,} kinds, {share:.1%} of all"
+            text += f"; learned {len(names):,} of {len(ranked):,} kinds, {share:.1%} of all"
         run.finish(files, text, collector)
 
 

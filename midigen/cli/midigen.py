@@ -98,8 +98,8 @@ def learn(
             metavar="N",
             min=0,
             max=127,
-            help="Count transpositions by up to N semitones too, so that tokaug --shift N finds"
-            " them in the vocabulary.",
+            help="Take in transpositions by up to N semitones, as tokaug --shift N will need them;"
+            " what differs by a transposition counts together.",
         ),
     ] = 0,
     jobs: Annotated[

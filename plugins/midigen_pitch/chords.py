@@ -50,3 +50,10 @@ def shifted(chord: Chord, kind: str, semitones: int) -> Chord | None:
     if not LOWEST <= chord[0] + semitones <= chord[-1] + semitones <= HIGHEST:
         return None
     return tuple(pitch + semitones for pitch in chord)
+
+
+def shape_of(chord: Chord, kind: str) -> Chord:
+    """Return what all transpositions of a chord have in common."""
+    if kind == "classes":
+        return min(tuple(sorted((c + semitones) % 12 for c in chord)) for semitones in range(12))
+    return tuple(pitch - chord[0] for pitch in chord)

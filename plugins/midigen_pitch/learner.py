@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from midigen.errors import MidigenError
-from midigen_pitch.chords import chord_of, name_of, shifted
+from midigen_pitch.chords import Chord, chord_of, name_of, shape_of, shifted
 from midigen_pitch.config import Config
 from midigen_pitch.onsets import read_onsets
 
@@ -28,16 +28,19 @@ class ChordLearner:
         return Counter({name_of(chord, kind): times for chord, times in chords.items()})
 
     def transposed(self, counts: Mapping[str, int], most: int) -> Counter[str]:
-        """Return the counts, with all transpositions by up to `most` semitones, both ways, that
-        stay on the piano."""
-        kind, total = self._config.chords, Counter[str]()
-        for name, times in counts.items():
-            chord = chord_of(name, kind)
-            for semitones in range(-most, most + 1):
-                moved = shifted(chord, kind, semitones) if chord else None
-                if moved is not None:
-                    total[name_of(moved, kind)] += times
-        return total
+        """Return the chords and all their transpositions by up to `most` semitones, both ways.
+
+        Each has the count of all chords of its shape, so that a limit keeps a shape whole: what is
+        kept of a piece can also be transposed, as far as it stays on the piano.
+        """
+        kind = self._config.chords
+        chords = {chord: times for n, times in counts.items() if (chord := chord_of(n, kind))}
+        shapes = Counter[Chord]()
+        for chord, times in chords.items():
+            shapes[shape_of(chord, kind)] += times
+        steps = range(-most, most + 1)
+        moved = {found for chord in chords for s in steps if (found := shifted(chord, kind, s))}
+        return Counter({name_of(chord, kind): shapes[shape_of(chord, kind)] for chord in moved})
 
     def definition(self, names: list[str]) -> dict[str, Any]:
         """Return what `Pitch.from_definition` takes. names: of the chords, most frequent first."""
