@@ -106,3 +106,8 @@ class Lifted:
     def closing(self, state: Any) -> list[int]:
         """Return the shortest base ids to an accepting state."""
         return self.grammar.closing(state)
+
+    def distance(self, state: Any) -> int:
+        """Return the length of `closing`. A grammar may offer it, where it is known sooner."""
+        quick = getattr(self.grammar, "distance", None)
+        return int(quick(state)) if quick else len(self.grammar.closing(state))

@@ -92,7 +92,7 @@ class Draft:
         length = len(self.ids) - self.start + len(plan.vocab.expansion(id))
         if length > plan.tokens:
             return False
-        return length + len(plan.grammar.closing(plan.grammar.step(self._state, id))) <= plan.tokens
+        return length + plan.grammar.distance(plan.grammar.step(self._state, id)) <= plan.tokens
 
     def accept(self, id: int) -> None:
         """Write `id` behind the others; the sample may be complete by that."""
@@ -120,7 +120,7 @@ class Draft:
         if self.plan.bar_ids:
             first = len(self.ids) - len(base)
             self.bars += [first + i for i, id in enumerate(base) if id in self.plan.bar_ids]
-        elif self.plan.has_bars and len(self.ids) % self.plan.tokenizer.unit == 0:
+        elif self.plan.counts_bars and len(self.ids) % self.plan.tokenizer.unit == 0:
             self.bars = [i for i in self.plan.bar_starts(self.ids) if i >= self.start]
         return len(self.bars) > before
 

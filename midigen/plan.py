@@ -42,7 +42,8 @@ class Plan:
     """What holds for every sample of a run.
 
     grammar: the lifted automaton (`midigen.constrain.Lifted`), or None. window: the model's, in
-    model ids. Raises MidigenError where bars or seconds are asked of a tokenizer without bars.
+    model ids. counts_bars: whether bars tell when a sample ends. Raises MidigenError where bars or
+    seconds are asked of a tokenizer without bars.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Plan:
         self.is_open = limits.is_open
         self.bars = limits.bars or (DEFAULT_BARS if self.is_open and self.has_bars else None)
         self.seconds = limits.seconds
+        self.counts_bars = self.bars is not None or self.seconds is not None
         self.tokens = limits.tokens or self._most_tokens()
 
     def _most_tokens(self) -> int:

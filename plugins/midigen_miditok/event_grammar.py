@@ -66,7 +66,6 @@ class EventGrammar:
         self._ids = {t: np.flatnonzero(meaning.types == t) for t in Type}
         self._mask_of = lru_cache(_KEPT)(self._build_mask)
         self._way_of = lru_cache(_KEPT)(self._shortest)
-        self._ends_of = lru_cache(_KEPT)(self._ends)
 
     def start(self) -> State:
         return State(Phase.Start, UNKNOWN, (), (), False)
@@ -223,16 +222,34 @@ class EventGrammar:
 
         Notes of MIDILike that have just begun get a beat before all end.
         """
-        way: list[int] = []
-        # An end is an event: where some note needs one, time has not moved on in vain.
-        if state.phase != Phase.Time or not self._owes(state):
-            way = self._way_of(*self._view(state))
-            for id in way:
-                state = self.step(state, id)
+        way, state = self._way(state)
         if not self._owes(state):
             return list(way)
         beat = [self._beat] if state.fresh else []
-        return [*way, *beat, *self._ends_of(state.program, state.sounding)]
+        return [*way, *beat, *self._ends(state.program, state.sounding)]
+
+    def distance(self, state: State) -> int:
+        """Return the length of `closing`."""
+        way, state = self._way(state)
+        if not self._owes(state):
+            return len(way)
+        sounding = state.sounding
+        named = 0
+        if self.options.program_before_notes:
+            named = len(sounding)
+        elif self.options.program_in_notes:
+            named = len({key >> 7 for key in sounding} - {state.program + 1})
+        return len(way) + state.fresh + len(sounding) + named
+
+    def _way(self, state: State) -> tuple[list[int], State]:
+        """Return the ids that complete what has been begun, but for notes, and the state behind."""
+        # An end is an event: where some note needs one, time has not moved on in vain.
+        if state.phase == Phase.End or (state.phase == Phase.Time and self._owes(state)):
+            return [], state
+        way = self._way_of(*self._view(state))
+        for id in way:
+            state = self.step(state, id)
+        return way, state
 
     def _shortest(
         self, phase: int, program: int, last: tuple[int, int] | None, ends: tuple[int, ...]
@@ -267,17 +284,13 @@ class EventGrammar:
 
     def _ends(self, program: int, sounding: tuple[int, ...]) -> list[int]:
         """Return the ids that end all notes, those of `program`, which has been named, first."""
-        ids: list[int] = []
-        named = program
+        options, named, ids = self.options, program, list[int]()
         for key in sorted(sounding, key=lambda key: key >> 7 != program + 1):
-            owner = (key >> 7) - 1 if self.options.programs else program
-            if self.options.program_before_notes or (
-                self.options.program_in_notes and owner != named
-            ):
+            owner = (key >> 7) - 1 if options.programs else program
+            if options.program_before_notes or (options.program_in_notes and owner != named):
                 ids.append(self._program_ids[owner])
                 named = owner
-            drums = self.options.drums and owner == DRUMS
-            ids.append(self._off_ids[drums][key & 127])
+            ids.append(self._off_ids[options.drums and owner == DRUMS][key & 127])
         return ids
 
     @cached_property

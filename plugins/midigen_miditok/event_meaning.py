@@ -5,7 +5,7 @@ from midigen_remi.config import RemiConfig
 from midigen_remi.meaning import DEFAULT_BPM, DEFAULT_SIGNATURE, ticks
 
 from midigen.vocab import Vocab
-from midigen_miditok.event_order import NAMES, TIMES, Order, Type
+from midigen_miditok.event_order import NAMES, PITCHES, TIMES, Order, Type
 from midigen_miditok.event_vocab import NO_SHIFT
 
 
@@ -16,6 +16,7 @@ class Meaning:
     value: (V,) pitch, interval, velocity, program, place in `signatures`, microseconds a quarter of
         a tempo, or 0.
     length: (S, V) ticks of every Duration, TimeShift and Rest in every signature.
+    is_time, is_pitch: (V,) bool, the TimeShifts and Rests, and what begins a note.
     bar: (S,) ticks a bar.
     default_length: (S,) ticks of a note that does not say it. default_signature: the place of 4/4.
     default_tempo: quarters a minute where a piece gives none.
@@ -44,6 +45,8 @@ class Meaning:
                 self.value[i] = self._number(type_, text)
         if NO_SHIFT in vocab.index:
             self.length[:, vocab.index[NO_SHIFT]] = 0
+        self.is_time = np.isin(self.types, TIMES)
+        self.is_pitch = np.isin(self.types, PITCHES)
         bpms = [float(vocab.values[i]) for i in np.flatnonzero(self.types == Type.Tempo)]
         self.default_tempo = min(bpms or [DEFAULT_BPM], key=lambda bpm: abs(bpm - DEFAULT_BPM))
         self.order = Order(kind, options, kinds)

@@ -132,13 +132,15 @@ class Order:
 
         program: -1..127, MELODIC or UNKNOWN.
         """
-        choices = {UNKNOWN: range(-1, 128), MELODIC: range(128)}.get(program, (program,))
-        found = {p in self._with_length for p in choices}
-        return None if len(found) > 1 else found.pop()
+        return self._lengths[program]
 
     @cached_property
-    def _with_length(self) -> frozenset[int]:
-        return frozenset(self.options.durations)
+    def _lengths(self) -> dict[int, bool | None]:
+        found: dict[int, bool | None] = {p: p in self.options.durations for p in range(-1, 128)}
+        for unknown, first in ((UNKNOWN, -1), (MELODIC, 0)):
+            choices = {found[p] for p in range(first, 128)}
+            found[unknown] = None if len(choices) > 1 else choices.pop()
+        return found
 
     def length(self, program: int) -> Phase:
         """Return the phase behind a note's velocity (or its pitch, where there is none)."""

@@ -9,7 +9,7 @@ from midigen_remi.values import DRUMS
 
 from midigen_miditok import event_timeline
 from midigen_miditok.event_meaning import Meaning
-from midigen_miditok.event_order import PITCHES, Phase, Type
+from midigen_miditok.event_order import Phase, Type
 
 
 class Reading(NamedTuple):
@@ -55,15 +55,19 @@ class Reader:
         """Return the indices of `event_timeline.bar_starts`."""
         if not len(ids):
             return np.empty(0, dtype=np.int64)
-        found = self.read(ids)
-        return event_timeline.bar_starts(self.meaning, found.kinds, found.signature, found.tick)
+        if not event_timeline.is_steady(self.meaning):
+            found = self.read(ids)
+            return event_timeline.bar_starts(self.meaning, ids, found.signature, found.tick)
+        signature = event_timeline.signatures(self.meaning, ids, self.meaning.types[ids])
+        tick = np.cumsum(event_timeline.moves(self.meaning, ids, signature))
+        return event_timeline.bar_starts(self.meaning, ids, signature, tick)
 
     def _programs(self, ids: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         if self._has_program:
             last = last_index(kinds == Type.Program)
             return np.where(last >= 0, self.meaning.value[ids[last]], UNKNOWN)
         known = np.full(len(ids), UNKNOWN)
-        pitches = np.flatnonzero(np.isin(kinds, PITCHES))
+        pitches = np.flatnonzero(self.meaning.is_pitch[ids])
         if len(pitches) and self.meaning.order.options.drums:
             drums = kinds[pitches[0]] == Type.PitchDrum
             known[pitches[0] :] = DRUMS if drums else MELODIC
@@ -75,7 +79,7 @@ class Reader:
         """Return (M,) places of pitches with all that a note needs, and their lengths."""
         # Two silent tokens behind the end, so that what should follow a pitch can be looked at.
         beyond = np.append(kinds, [Type.Special, Type.Special])
-        places = np.flatnonzero(np.isin(kinds, PITCHES))
+        places = np.flatnonzero(self.meaning.is_pitch[ids])
         behind = places + 1
         if self.has_velocity:
             whole = beyond[behind] == Type.Velocity
