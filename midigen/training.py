@@ -11,7 +11,9 @@ from midigen import checkpointing, devices, metrics, modelfolder
 from midigen.card import write_card
 from midigen.curves import plot
 from midigen.errors import MidigenError, UsageError
+from midigen.exports import write_exports
 from midigen.forecast import describe
+from midigen.initial import read_initial
 from midigen.interrupt import Interrupt
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import Prepared, model_config, prepare
@@ -42,6 +44,7 @@ class Request:
 
     asked: the settings that were given, by name. source: the stream, or None to read none.
     store: a folder for the token store, or None for the run's own. about: words for the card.
+    init: the model folder that a new run goes on from.
     shard: split the weights between the processes that torchrun has started.
     """
 
@@ -58,6 +61,7 @@ class Request:
     keep_state: bool = True
     dry: bool = False
     shard: bool = False
+    init: Path | None = None
 
 
 class Mute:
@@ -115,20 +119,26 @@ def _train(request: Request, teller: Teller, ranks: Ranks, device: str) -> int:
 def _prepare(request: Request, settings: Settings, folder: RunFolder, ranks: Ranks) -> Prepared:
     """Return what a run needs. The first process reads and writes it, the others find it there."""
     merged = folder.state / "merged"
+    initial = read_initial(request.init) if request.init and not request.resume else None
     if ranks.is_first:
         store = _open_store(request, folder.state)
-        prepared = prepare(store, settings, merged)
+        prepared = prepare(store, settings, merged, initial)
     ranks.wait()
     if not ranks.is_first:
-        prepared = prepare(Store(_store_place(request, folder.state)), settings, merged)
+        store = Store(_store_place(request, folder.state))
+        prepared = prepare(store, settings, merged, initial)
     return prepared
 
 
 def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]:
     if request.out is not None and not request.out.name:
         raise UsageError(f"-o {request.out} names no folder that can be made")
+    if request.resume and request.init is not None:
+        raise UsageError("--resume goes on with its own weights: no --init-from")
     if not request.resume:
         settings = Settings(**request.asked)
+        if request.init is not None:
+            settings = read_initial(request.init).adopt(settings, request.asked)
         model_config(settings)
         folder = RunFolder(request.out or free_name())
         folder.begin(request.force)
@@ -297,6 +307,7 @@ def _finish(
     )
     (folder.work / "README.md").write_text(card, encoding="utf-8")
     plot(metrics.read(folder.metrics), folder.work / "curves.png")
+    write_exports(folder.work, prepared.vocab)
     if not request.keep_state:
         folder.drop_state()
     folder.finish(request.force or request.resume)
@@ -311,12 +322,15 @@ def _dry_run(request: Request, teller: Teller, device: str) -> int:
     import tempfile
 
     settings = Settings(**request.asked)
+    initial = read_initial(request.init) if request.init else None
+    if initial is not None:
+        settings = initial.adopt(settings, request.asked)
     with tempfile.TemporaryDirectory(prefix="toktrain-") as name:
         start = time.monotonic()
         place = Path(name)
         store = _open_store(request, place)
         read_s = time.monotonic() - start
-        prepared = prepare(store, settings, place / "merged")
+        prepared = prepare(store, settings, place / "merged", initial)
         found = describe(prepared, device, read_s)
     for key, value in found.items() if sys.stdout.isatty() else ():
         sys.stdout.write(f"{key:>16}  {value}\n")

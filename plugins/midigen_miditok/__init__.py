@@ -78,6 +78,12 @@ class MidiTok:
         grammar: Grammar = self._tokenizer.grammar()
         return grammar
 
+    def exports(self, merges: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> dict[str, str]:
+        """Return MidiTok's tokenizer.json, with a model's merges."""
+        from midigen_remi.export import FILE, tokenizer_json
+
+        return {FILE: tokenizer_json(self.config.kind, self.config.miditok_arguments(), merges)}
+
     def bar_starts(self, ids: "np.ndarray") -> "np.ndarray":
         """Return the indices at which bars begin, ascending."""
         starts: np.ndarray = self._tokenizer.bar_starts(ids)

@@ -61,6 +61,12 @@ class Remi:
 
         return RemiGrammar(self.config, self.vocab)
 
+    def exports(self, merges: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> dict[str, str]:
+        """Return MidiTok's tokenizer.json, with a model's merges."""
+        from midigen_remi.export import FILE, tokenizer_json
+
+        return {FILE: tokenizer_json("REMI", self.config.miditok_arguments(), merges)}
+
     def bar_starts(self, ids: "np.ndarray") -> "np.ndarray":
         """Return the indices of the Bar tokens, ascending."""
         import numpy as np
