@@ -130,12 +130,26 @@ class WordTokenizer(Tokenizer, Protocol):
         ...
 
 
+@runtime_checkable
+class ExportingTokenizer(Tokenizer, Protocol):
+    """A tokenizer that other libraries have, too, and can read from a file."""
+
+    def exports(
+        self, merges: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> dict[str, str]:
+        """Return files for a model folder, text by name, with which they have the model's ids.
+
+        merges: of the model, in order: the base ids of the two parts of each.
+        """
+        ...
+
+
 class Model(Protocol):
     """Group ``midigen.models``: the entry point is a module-like object with these names.
 
-    Two more are used where they are there: ``PRESETS``, a dict from preset name to `Config`, for
-    ``toktrain --preset``; and ``hf_config(config, vocab, window) -> dict``, what config.json adds
-    so that `transformers` opens the folder.
+    More are used where they are there: ``PRESETS``, a dict from preset name to `Config`, for
+    ``toktrain --preset``; ``hf_config(config, vocab, window) -> dict``, what config.json adds so
+    that `transformers` opens the folder; and ``from_hf(dict) -> Config``, the other way.
     """
 
     Config: type
