@@ -1,6 +1,6 @@
 """MIDI files to ids, with array code over many files at a time: NumPy's price is by the call."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,23 +43,22 @@ def _encode(files: Sequence[bytes], optimise: bool) -> list[Encoded | Reject]:
     """Encode F files in one go."""
     events = read_many(files)
     read = events.track < _TRACKS
-    lossy = {"tracks": events.file[~read]}
+    lost = [("tracks", events.file[~read])]
     if not read.all():
         events = events.where(read)
     tpq = events.tpq[events.file]
     notes = read_notes(events, tpq)
     changes, unfit = read_changes(events, tpq)
-    lossy["time_signature"] = events.file[unfit]
+    lost.append(("time_signature", events.file[unfit]))
     file, count = events.file, len(files)
     settled, classes = is_settled(changes, file, count), _pitch_classes(notes, file, count)
     notes = cut(notes)
     numbered = _renumbered if optimise else _numbered
     notes, changes, seats, drums = numbered(notes, changes, events, count)
     changes = with_keys(changes, settled, classes, file, seats, drums)
-    rows, stops, lost = write(
-        notes, gathered(changes, file, _first(notes, file, count)), file, count
-    )
-    return _results(events.rejects, rows, stops, lossy | lost)
+    changes = gathered(changes, file, _first(notes, file, count))
+    rows, stops, left_out = write(notes, changes, file, count)
+    return _results(events.rejects, rows, stops, [*lost, *left_out])
 
 
 def _numbered(
@@ -105,13 +104,20 @@ def _first(notes: Notes, file: np.ndarray, count: int) -> np.ndarray:
 
 
 def _results(
-    rejects: dict[int, Reject], rows: np.ndarray, stops: np.ndarray, lossy: dict[str, np.ndarray]
+    rejects: dict[int, Reject],
+    rows: np.ndarray,
+    stops: np.ndarray,
+    lost: Iterable[tuple[str, np.ndarray]],
 ) -> list[Encoded | Reject]:
-    """Return rows (M, 8) of ids by file; `stops`: (F,) where the rows of each end."""
-    words: list[list[str]] = [[] for _ in stops]
-    for word, files in sorted(lossy.items()):
+    """Return what became of each file.
+
+    rows: (M, 8) ids, file by file. stops: (F,) where the rows of each end. lost: words for what is
+    not in the rows, with the files that it was in.
+    """
+    words: list[set[str]] = [set() for _ in stops]
+    for word, files in lost:
         for file in np.unique(files).tolist():
-            words[file].append(word)
+            words[file].add(word)
     results: list[Encoded | Reject] = []
     start = 0
     for file, stop in enumerate(stops.tolist()):
@@ -120,7 +126,7 @@ def _results(
         if file in rejects:
             results.append(rejects[file])
         elif (ids[:: v.UNIT] == v.NOTE).any():
-            results.append(Encoded([ids], tuple(words[file])))
+            results.append(Encoded([ids], tuple(sorted(words[file]))))
         else:
             results.append(Reject("no_notes", "no notes that the vocabulary can hold"))
     return results

@@ -26,7 +26,7 @@ _OWN_FIRSTS = _own_firsts()
 
 def write(
     notes: Notes, changes: Changes, file: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+) -> tuple[np.ndarray, np.ndarray, list[tuple[str, np.ndarray]]]:
     """Return rows (M, 8) uint16 of ids, file by file, and (F,) where the rows of each file end.
 
     file: (C,) of each track; count: F. What has a parameter outside its block is left out; also
@@ -36,7 +36,7 @@ def write(
         notes.duration < v.BLOCKS["duration"].size,
         notes.track < v.BLOCKS["track"].size,
     )
-    lost = {"duration": file[notes.chunk[~lasts]], "tracks": file[notes.chunk[~has_track]]}
+    lost = [("duration", file[notes.chunk[~lasts]]), ("tracks", file[notes.chunk[~has_track]])]
     fits = lasts & has_track
     if not fits.all():
         notes = notes.at(fits)
@@ -62,7 +62,7 @@ def write(
     rows[:, 1 + _OWN :] = own[order]
     if late.any():
         # Time is told from the last event that was written: nothing later is near enough either.
-        lost["gap"] = of_file[late]
+        lost.append(("gap", of_file[late]))
         seen = np.cumsum(late)
         before = (seen - late)[starts]
         kept = seen == before[np.cumsum(starts) - 1]
