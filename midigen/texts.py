@@ -55,8 +55,9 @@ class Totals:
 class TextEncoder:
     """Turns pieces of text into records.
 
-    spec: of the tokenizer, with or without fingerprint. meta: what every record gets. strict: bytes that
-    are not UTF-8 are a reject (``not_utf8``). Raises MidigenError if the tokenizer reads no text.
+    spec: of the tokenizer, with or without fingerprint. meta: what every record gets. strict: text
+    that is not UTF-8 is a reject (``not_utf8``). Raises MidigenError if the tokenizer reads no
+    text.
     """
 
     def __init__(self, spec: str, meta: Mapping[str, Any], strict: bool = False) -> None:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from book import write_book
 from conftest import CHECKOUT, COMMANDS, Runner
 
 EXAMPLES = [
@@ -27,6 +28,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, bin_dir: Path, tunes: Pat
     for name in ("tunes", "songs/folk", "music", "lmd/a/b"):
         shutil.copytree(tunes, folder / name)
     shutil.copy(tunes / "sakura.mid", folder / "song.mid")
+    (folder / "book.txt").write_bytes(write_book(20_000))
+    (folder / "names.txt").write_text("Bach\nBartók\nBoulanger\n", encoding="utf-8")
     genres = ("folk", "jazz", "pop")
     rows = [
         f"{path.name},{genres[i % 3]},someone,{path.stem},{1800 + i}"
@@ -57,9 +60,9 @@ def skip_without(line: str) -> None:
 
 
 def put_models(folder: Path, line: str) -> None:
-    """Give the names of models that a line reads to copies of the prepared one."""
+    """Give names of models that a line reads, and does not make, to copies of the prepared one."""
     for name in re.findall(r"-m (\S+)", line):
-        if not (folder / name).exists():
+        if not (folder / name).exists() and f"-o {name}" not in line:
             shutil.copytree(folder / "prepared.model", folder / name)
 
 
