@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from midigen.batches import encode_many
 from midigen.content import word
+from midigen.definitions import names_file
 from midigen.errors import MidigenError, Reject, UsageError
 from midigen.protocols import Encoded, Tokenizer
 from midigen.spec import format_spec, parse_params, parse_spec
@@ -34,11 +35,11 @@ def spec_for(spec: str, way: str) -> str:
     """
     if way not in WAYS:
         raise UsageError(f"--pedal {way!r} is not one of {', '.join(WAYS)}")
-    name, arg = parse_spec(spec)
     if way == "drop":
         return spec
-    if "." in name or arg.startswith("@"):
+    if names_file(spec) or spec.endswith(":@") or parse_spec(spec).is_object:
         raise UsageError(f"--pedal {way}: {spec} has no parameters that could say so")
+    name, arg = parse_spec(spec)
     params = parse_params(arg)
     if way == "extend":
         return format_spec(name, params | {"pedal": "extend"})

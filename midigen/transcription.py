@@ -12,6 +12,7 @@ from midigen.pieces import Piece
 from midigen.protocols import Tokenizer
 from midigen.record import Record
 from midigen.rewriting import Draft
+from midigen.tokenizers import tok_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Transcription:
         return Transcription, (self.tokenizer, self.model)
 
     def __call__(self, piece: Piece, score: Any, source: Tokenizer) -> Iterator[Draft | Reject]:
-        tok = f"{self.target.spec}#{self.target.vocab.fingerprint}"
+        tok = tok_of(self.target)
         counts = [record["n"] for record in piece.records] if "part" in piece.first else None
         yield Draft(score, whole(piece) | {"tok": tok}, self.target, counts)
 

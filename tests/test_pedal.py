@@ -188,7 +188,7 @@ def test_tokens_are_asked_for_where_there_are_any() -> None:
         spec_for("barnote", "token")
     with pytest.raises(UsageError, match="not one of extend, token, drop"):
         spec_for("remi", "up")
-    for spec in ("pitch:@", "package.module:Object"):
+    for spec in ("pitch:@", "package.module:Object", "a/b.tok.json"):
         with pytest.raises(UsageError, match="no parameters"):
             spec_for(spec, "extend")
 
