@@ -42,8 +42,11 @@ class ModelVocab:
         conditions: Mapping[str, Mapping[str, int]] | None = None,
         bar_starts: BarStarts | None = None,
         definition: Mapping[str, Any] | None = None,
+        added: Iterable[tuple[str, str, int]] = (),
     ) -> None:
         """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
+
+        added: (field, value, pieces) of conditions that came later: their ids are the last.
 
         bar_starts: the tokenizer's; without it the tokenizer is built from `tok` when merges need
         it. Raises MidigenError if `tok` is not of this base or a merge names an id that does not
@@ -73,6 +76,12 @@ class ModelVocab:
             self.counts[field] = dict(values)
             self.conditions[field] = {value: top + i for i, value in enumerate(values)}
             top += len(values)
+        self._conditions = {field: dict(values) for field, values in self.counts.items()}
+        self.added = tuple((field, value, count) for field, value, count in added)
+        for field, value, count in self.added:
+            self.counts.setdefault(field, {})[value] = count
+            self.conditions.setdefault(field, {})[value] = top
+            top += 1
         self._size = top
         self._bar_starts = bar_starts
 
@@ -161,7 +170,8 @@ class ModelVocab:
             "tokens": list(self.base.tokens),
             "merges": [list(pair) for pair in self.merges],
             "specials": self.specials,
-            "conditions": self.counts,
+            "conditions": self._conditions,
+            **({"added": [list(item) for item in self.added]} if self.added else {}),
             **({} if self.definition is None else {"definition": self.definition}),
         }
 
@@ -180,6 +190,23 @@ class ModelVocab:
             conditions=data["conditions"],
             bar_starts=bar_starts,
             definition=data.get("definition"),
+            added=[(field, value, count) for field, value, count in data.get("added", ())],
+        )
+
+    def extended(self, counts: Mapping[str, Mapping[str, int]]) -> "ModelVocab":
+        """Return this vocabulary with the values of `counts` that it does not know, behind all.
+
+        Every id stays what it is, so that weights trained with this vocabulary go on.
+        """
+        new = [
+            (field, value, count)
+            for field, values in counts.items()
+            for value, count in values.items()
+            if value not in self.conditions.get(field, {})
+        ]
+        data = self.to_json()
+        return ModelVocab.from_json(
+            data | {"added": [*data.get("added", ()), *new]}, self._bar_starts
         )
 
 

@@ -10,6 +10,7 @@ from midigen import merges
 from midigen.corpus import Corpus, divide
 from midigen.errors import MidigenError, UsageError
 from midigen.heldout import HeldOut
+from midigen.initial import Initial
 from midigen.leakage import Leak, find_leaks
 from midigen.modelfolder import write_json
 from midigen.modelvocab import ModelVocab
@@ -58,16 +59,18 @@ class Prepared:
         return HeldOut(span, self.corpus.store, self.prefixes, self.vocab, limit, near)
 
 
-def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
+def prepare(
+    store: Store, settings: Settings, folder: Path, initial: Initial | None = None
+) -> Prepared:
     """Divide the store, learn merges, lay the vocabulary out, build the model.
 
-    folder: where merges and merged pieces are written, or found from an earlier call. Raises
-    MidigenError where a run makes no sense.
+    folder: where the vocabulary and merged pieces are written, or found from an earlier call.
+    initial: the model that the run goes on from. Raises MidigenError where a run makes no sense.
     """
     tokenizer = tokenizer_of(store.tok)
     name, config = model_config(settings)
     base = divide(store, tokenizer)
-    vocab = _vocab(base, tokenizer, settings, folder)
+    vocab = _vocab(base, tokenizer, settings, folder, initial)
     corpus = base.merged(vocab, tokenizer, folder)
     prefixes = Prefixes(store, vocab)
     windows = Windows(
@@ -87,6 +90,8 @@ def prepare(store: Store, settings: Settings, folder: Path) -> Prepared:
             f" a window is {settings.window}; give more pieces or a shorter --window"
         )
     model = build_model(name, config, len(vocab), settings.seed)
+    if initial is not None:
+        initial.fill(model, vocab)
     size = sum(weight.numel() for weight in model.parameters())
     peak = settings.lr or default_rate(size)
     schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
@@ -121,34 +126,53 @@ def model_config(settings: Settings) -> tuple[str, Any]:
     return spec.name, replace(config, **changes)
 
 
-def _vocab(corpus: Corpus, tokenizer: Tokenizer, settings: Settings, folder: Path) -> ModelVocab:
-    store = corpus.store
-    learned = _merges(corpus, tokenizer, settings.bpe, folder) if settings.bpe else []
+def _vocab(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    settings: Settings,
+    folder: Path,
+    initial: Initial | None,
+) -> ModelVocab:
+    """Return the run's vocabulary: of an earlier call in `folder`, else made now and kept there."""
+    path, find = folder / "vocab.json", merges.breaks_of(tokenizer)
+    if path.is_file():
+        return ModelVocab.from_json(json.loads(path.read_text(encoding="utf-8")), find)
+    counts = count_values(
+        corpus.store, corpus.train.row, settings.condition, settings.condition_least
+    )
+    if initial is not None:
+        initial.check(corpus.store.tok, len(tokenizer.vocab))
+    if initial is not None and initial.vocab is not None:
+        vocab = initial.vocab.extended(counts)
+    else:
+        vocab = _new_vocab(corpus, tokenizer, settings, counts)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, vocab.to_json())
+    return vocab
+
+
+def _new_vocab(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    settings: Settings,
+    counts: Mapping[str, Mapping[str, int]],
+) -> ModelVocab:
+    learned: list[tuple[int, int]] = []
+    if settings.bpe:
+        if tokenizer.unit > 1:
+            raise UsageError(
+                f"--bpe does not go with {corpus.store.tok}: its events are of fixed size"
+            )
+        learned = merges.learn(corpus.sample(tokenizer), len(tokenizer.vocab), settings.bpe)
     return ModelVocab(
         tokenizer.vocab,
-        store.tok,
+        corpus.store.tok,
         merges=learned,
         specials=settings.specials,
-        conditions=count_values(
-            store, corpus.train.row, settings.condition, settings.condition_least
-        ),
+        conditions=counts,
         bar_starts=merges.breaks_of(tokenizer),
+        definition=getattr(tokenizer, "definition", None),
     )
-
-
-def _merges(
-    corpus: Corpus, tokenizer: Tokenizer, count: int, folder: Path
-) -> list[tuple[int, int]]:
-    """Return the merges of the training pieces; a run that goes on finds them in `folder`."""
-    if tokenizer.unit > 1:
-        raise UsageError(f"--bpe does not go with {corpus.store.tok}: its events are of fixed size")
-    path = folder / "merges.json"
-    if path.is_file():
-        return [(a, b) for a, b in json.loads(path.read_text())]
-    learned = merges.learn(corpus.sample(tokenizer), len(tokenizer.vocab), count)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, learned)
-    return learned
 
 
 def build_model(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Module":

@@ -140,6 +140,10 @@ def toktrain(
     resume: Annotated[
         bool, Option("--resume", help="Continue the run of -o; no stream is read.")
     ] = False,
+    init_from: Annotated[
+        str | None,
+        Option("--init-from", metavar="DIR", help="Start from the weights of a model folder."),
+    ] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Read the stream and say what would happen.")
     ] = False,
@@ -156,6 +160,7 @@ def toktrain(
     Reads the whole stream into a token store on disk, holds a part of the pieces out, and trains.
     stdout: metrics as JSON Lines; on a terminal a table. Ctrl-C saves and stops.
     """
+    from midigen.checkpoints import find
     from midigen.errors import UsageError
     from midigen.jsonl import RecordReader
     from midigen.prefixes import parse_fields, parse_specials
@@ -229,6 +234,7 @@ def toktrain(
                 state,
                 dry_run,
                 shard,
+                find(init_from) if init_from else None,
             ),
             run,
         )
@@ -275,6 +281,11 @@ or --epochs that is resumed gives the same weights, bit for bit, as one that was
 The folder holds model.safetensors and config.json (transformers opens the default model as
 LlamaForCausalLM), vocab.json, split.json, metrics.jsonl, curves.png, README.md (the card), and in
 training/ what --resume needs to go on with more steps; --no-state leaves that out.""",
+        "OTHER WEIGHTS": """\
+--init-from DIR starts from a model of midigen, whose vocabulary must be the stream's, or from a
+folder of a LlamaForCausalLM with as many ids as the tokenizer. Model, merges and window are those
+of DIR. Condition values that it does not know are added behind its ids. A name stands for weights
+that a package brings, as "starter".""",
         "SEVERAL PROCESSES": """\
 "torchrun --standalone --nproc-per-node N -m midigen.cli.toktrain ..." trains in N processes, with a
 GPU each, or on the CPU. Each takes its share of every batch; losses are those of one process. The

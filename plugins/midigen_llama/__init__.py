@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from midigen_llama.config import PRESETS, LlamaConfig, hf_config
+from midigen_llama.config import PRESETS, LlamaConfig, from_hf, hf_config
 
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
@@ -14,6 +14,7 @@ class Plugin:
     Config = LlamaConfig
     PRESETS = PRESETS
     hf_config = staticmethod(hf_config)
+    from_hf = staticmethod(from_hf)
 
     def build(self, config: Any, vocab_size: int) -> "Llama":
         """Return the model with fresh weights, drawn from torch's default generator."""

@@ -1,5 +1,6 @@
 """The settings of `llama`, its presets, and how Hugging Face writes them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,3 +90,33 @@ def hf_config(config: LlamaConfig, vocab: "ModelVocab", window: int) -> dict[str
         "initializer_range": 0.02,
         "use_cache": True,
     }
+
+
+def from_hf(config: Mapping[str, Any]) -> LlamaConfig:
+    """Return the settings of a config.json that `transformers.LlamaConfig` wrote.
+
+    Raises MidigenError for what this model cannot be: biases, scaled RoPE, another activation.
+    """
+    rope = config.get("rope_parameters") or {}
+    scaling = config.get("rope_scaling") or {}
+    plain = {
+        "attention_bias": config.get("attention_bias", False) is False,
+        "mlp_bias": config.get("mlp_bias", False) is False,
+        "hidden_act": config.get("hidden_act", "silu") == "silu",
+        "rope_scaling": {rope.get("rope_type", "default"), scaling.get("rope_type", "default")}
+        == {"default"},
+    }
+    odd = [name for name, is_plain in plain.items() if not is_plain]
+    if odd:
+        raise MidigenError(f"llama: config.json has {odd[0]}={config.get(odd[0])!r}")
+    heads = config["num_attention_heads"]
+    return LlamaConfig(
+        width=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        head=config.get("head_dim") or config["hidden_size"] // heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        hidden=config["intermediate_size"],
+        theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10000.0),
+        eps=config["rms_norm_eps"],
+        tied=config.get("tie_word_embeddings", False),
+    )
