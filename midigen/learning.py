@@ -43,8 +43,12 @@ class Learner(Protocol):
         """
         ...
 
-    def definition(self, names: list[str]) -> dict[str, Any]:
-        """Return what the class's `from_definition` takes. names: the most frequent first."""
+    def definition(self, own: list[str], transposed: list[str]) -> dict[str, Any]:
+        """Return what the class's `from_definition` takes.
+
+        own: what the files have. transposed: what only its transpositions have. The most frequent
+        first.
+        """
         ...
 
 
@@ -147,7 +151,9 @@ def learn(
             names = choose(ranked, least, most)
             if not names:
                 raise MidigenError(f"{text}: none occurs {least} times; lower --least")
-            _write(run, tokenizer, learner.definition(names), output, force)
+            own = [name for name in names if name in counts]
+            transposed = [name for name in names if name not in counts]
+            _write(run, tokenizer, learner.definition(own, transposed), output, force)
             share = sum(counts[name] for name in names) / counts.total()
             text += f"; learned {len(names):,} of {len(ranked):,} kinds, {share:.1%} of all"
         run.finish(files, text, collector)

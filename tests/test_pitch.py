@@ -21,7 +21,12 @@ from midigen.protocols import Grammar, Tokenizer
 from midigen.registry import tokenizer
 
 FIXED, TOP = Pitch(), Pitch(chords="top")
-TRIADS = {"chords": "sets", "step": 8, "vocabulary": ["C4.E4.G4", "E4.G4", "C4.E4", "C4.G4"]}
+TRIADS = {
+    "chords": "sets",
+    "step": 8,
+    "vocabulary": ["C4.E4.G4", "E4.G4", "C4.E4", "C4.G4"],
+    "transposed": [],
+}
 SETS = Pitch.from_definition(TRIADS)
 ALL = {"fixed": FIXED, "top": TOP, "sets": SETS}
 
@@ -267,6 +272,13 @@ def test_of_equal_parts_the_one_with_the_highest_note_is_taken_then_the_most_fre
     assert encoded(made((0, [67, 72, 76])), classes) == ["Chord_0.4"]
 
 
+def test_transpositions_that_no_file_has_stand_for_themselves_alone() -> None:
+    lists = {"vocabulary": ["C4.E4"], "transposed": ["D4.F#4"]}
+    found = Pitch.from_definition(TRIADS | lists)
+    assert encoded(made((0, [62, 66]), (24, [62, 66, 70])), found) == ["Chord_D4.F#4", "Note_A#4"]
+    assert encoded(made((0, [60, 64, 70])), found) == ["Chord_C4.E4"]
+
+
 @pytest.mark.parametrize(
     "definition",
     [
@@ -276,6 +288,8 @@ def test_of_equal_parts_the_one_with_the_highest_note_is_taken_then_the_most_fre
         {"chords": "top", "step": 8, "vocabulary": []},
         {"chords": ["sets"], "step": 8, "vocabulary": []},
         {"chords": "sets", "step": 8, "vocabulary": ["C4"]},
+        {"chords": "sets", "step": 8, "vocabulary": ["C4.E4"], "transposed": ["C4.E4"]},
+        {"chords": "sets", "step": 8, "vocabulary": ["C4.E4"], "transposed": "C4.F4"},
         {"chords": "sets", "step": 8, "vocabulary": ["E4.C4"]},
         {"chords": "sets", "step": 8, "vocabulary": ["C4.E4", "C4.E4"]},
         {"chords": "sets", "step": 8, "vocabulary": ["C4.E9"]},
@@ -317,10 +331,8 @@ def test_learning_counts_chords_and_their_transpositions() -> None:
     assert learner.transposed({"A0.C8": 3}, 5) == {"A0.C8": 3}
     tritones = Pitch.learner(chords="classes").transposed({"0.6": 1, "1.7": 1}, 6)
     assert tritones == dict.fromkeys(["0.6", "1.7", "2.8", "3.9", "4.10", "5.11"], 2)
-    assert Pitch.from_definition(learner.definition(["C4.E4"])).definition == {
-        "chords": "sets",
-        "step": 8,
-        "vocabulary": ["C4.E4"],
-    }
+    learned = Pitch.from_definition(learner.definition(["C4.E4"], ["C#4.F4"]))
+    assert learned.vocab.tokens[88:] == ("Chord_C4.E4", "Chord_C#4.F4")
+    assert learned.definition == learner.definition(["C4.E4"], ["C#4.F4"])
     with pytest.raises(MidigenError, match="has no chords"):
         Pitch.learner(chords="top")

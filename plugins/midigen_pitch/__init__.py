@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from midigen.errors import MidigenError, Reject
 from midigen.protocols import Decoded, Encoded
-from midigen_pitch.chords import Chord, all_classes, chord_of
+from midigen_pitch.chords import Chord, all_classes
 from midigen_pitch.config import Config, read_config
 from midigen_pitch.lexicon import Lexicon
 
@@ -62,29 +62,23 @@ class Pitch:
             )
         self._build(config, config.spec, all_classes() if config.chords == "classes" else [])
 
-    def _build(self, config: Config, spec: str, chords: Sequence[Chord]) -> None:
+    def _build(
+        self, config: Config, spec: str, chords: Sequence[Chord], more: Sequence[Chord] = ()
+    ) -> None:
         self.config = config
         self.spec = spec
-        self._lexicon = Lexicon(config.chords, chords)
+        self._lexicon = Lexicon(config.chords, chords, more)
         self.vocab = self._lexicon.vocab
 
     @classmethod
     def from_definition(cls, definition: Mapping[str, Any]) -> "Pitch":
         """Return the tokenizer of a learned vocabulary. Raises MidigenError for what is none."""
+        from midigen_pitch.definition import read_definition
+
+        learned = read_definition(definition)
         made = cls.__new__(cls)
-        kind, step = definition.get("chords"), definition.get("step")
-        names = definition.get("vocabulary")
-        if not isinstance(names, list) or kind not in ("classes", "sets"):
-            raise MidigenError("a learned pitch vocabulary has chords, step and vocabulary")
-        config = read_config({"chords": str(kind), "step": str(step)})
-        chords = []
-        for name in names:
-            chord = chord_of(name, config.chords) if isinstance(name, str) else None
-            if chord is None:
-                raise MidigenError(f"vocabulary: {name!r} is no chord of pitch:chords={kind}")
-            chords.append(chord)
-        made._build(config, "pitch:@", chords)
-        made.definition = {"chords": config.chords, "step": config.step, "vocabulary": list(names)}
+        made._build(learned.config, "pitch:@", learned.own, learned.transposed)
+        made.definition = learned.to_json()
         return made
 
     @staticmethod

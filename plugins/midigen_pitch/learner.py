@@ -42,6 +42,7 @@ class ChordLearner:
         moved = {found for chord in chords for s in steps if (found := shifted(chord, kind, s))}
         return Counter({name_of(chord, kind): shapes[shape_of(chord, kind)] for chord in moved})
 
-    def definition(self, names: list[str]) -> dict[str, Any]:
-        """Return what `Pitch.from_definition` takes. names: of the chords, most frequent first."""
-        return {"chords": self._config.chords, "step": self._config.step, "vocabulary": names}
+    def definition(self, own: list[str], transposed: list[str]) -> dict[str, Any]:
+        """Return what `Pitch.from_definition` takes, of names of chords."""
+        named = {"vocabulary": own, "transposed": transposed}
+        return {"chords": self._config.chords, "step": self._config.step, **named}

@@ -15,14 +15,18 @@ NOTES = HIGHEST - LOWEST + 1
 
 
 class Lexicon:
-    """V tokens and what they mean. chords: in the order of their ids, the most frequent first."""
+    """V tokens and what they mean.
 
-    def __init__(self, kind: str, chords: Sequence[Chord]) -> None:
+    chords: the most frequent first. more: chords whose ids follow, which stand for themselves
+    alone: transpositions, whose own transpositions may be missing.
+    """
+
+    def __init__(self, kind: str, chords: Sequence[Chord], more: Sequence[Chord] = ()) -> None:
         self.kind = kind
-        self.chords = chords
+        self.chords = (*chords, *more)
         notes = (f"Note_{pitchnames.name_of(pitch)}" for pitch in range(LOWEST, HIGHEST + 1))
-        self.vocab = Vocab((*notes, *(f"Chord_{name_of(chord, kind)}" for chord in chords)))
-        self._ids = {chord: NOTES + place for place, chord in enumerate(chords)}
+        self.vocab = Vocab((*notes, *(f"Chord_{name_of(chord, kind)}" for chord in self.chords)))
+        self._ids = {chord: NOTES + place for place, chord in enumerate(self.chords)}
         self._nearest: dict[tuple[Chord, int], int] = {}
         self._by_lowest: dict[int, list[Chord]] = {}
         for chord in chords:
