@@ -16,7 +16,8 @@ from midigen.conversion import FEW_FILES
 from midigen.encoding import Lines
 from midigen.errors import MidigenError, Reject
 from midigen.ingest import ingest
-from midigen.registry import load, load_object
+from midigen.registry import load
+from midigen.rejects import Rejects
 from midigen.sources import Inputs, Source, find_sources, name_of, read_source
 from midigen.spec import parse_params, parse_spec
 
@@ -57,14 +58,14 @@ def load_learner(spec: str) -> Learner:
 
     Raises MidigenError for a tokenizer that has none.
     """
-    name, arg = parsed = parse_spec(spec)
-    kind = load_object(spec) if parsed.is_object else load("tokenizers", name)
+    name, arg = parse_spec(spec)
+    kind = load("tokenizers", name)
     if not hasattr(kind, "learner"):
         raise MidigenError(
             f"the vocabulary of {name} is fixed; what is learned for every tokenizer are merges:"
             " toktrain --bpe"
         )
-    learner: Learner = kind.learner(**({} if parsed.is_object else parse_params(arg)))
+    learner: Learner = kind.learner(**parse_params(arg))
     return learner
 
 
@@ -130,21 +131,9 @@ def learn(
     inputs = inputs.resolve()
     if inputs.on_stdin:
         run.inputs(["-"])
-    counts, files = Counter[str](), 0
     with run.rejects(rejects, strict) as collector:
-        found = list(find_sources(inputs.names(), collector))
-        jobs = jobs or ((os.cpu_count() or 1) if len(found) > FEW_FILES else 1)
-        executor = load("executors", "local")("", jobs)
-        with (
-            run.progress(total=len(found), unit="file") as bar,
-            closing(encode_files(found, counter, executor, jobs, timeout)) as results,
-        ):
-            for count, lines in results:
-                for reject in lines.rejects:
-                    collector.add(*reject)
-                counts += Counter(orjson.loads(lines.data or b"{}"))
-                files += lines.files
-                bar.update(count)
+        sources = list(find_sources(inputs.names(), collector))
+        counts, files = _count(run, sources, counter, collector, jobs, timeout)
         text = f"{files:,} files, {counts.total():,} {learner.things}"
         if files:
             ranked = learner.transposed(counts, shift) if shift else counts
@@ -154,9 +143,34 @@ def learn(
             own = [name for name in names if name in counts]
             transposed = [name for name in names if name not in counts]
             _write(run, tokenizer, learner.definition(own, transposed), output, force)
-            share = sum(counts[name] for name in names) / counts.total()
+            share = sum(counts[name] for name in own) / counts.total()
             text += f"; learned {len(names):,} of {len(ranked):,} kinds, {share:.1%} of all"
         run.finish(files, text, collector)
+
+
+def _count(
+    run: "Run",
+    sources: list[Source],
+    counter: FileCounter,
+    collector: Rejects,
+    jobs: int | None,
+    timeout: float,
+) -> tuple[Counter[str], int]:
+    """Return the counts of all files, and how many could be read."""
+    counts, files = Counter[str](), 0
+    jobs = jobs or ((os.cpu_count() or 1) if len(sources) > FEW_FILES else 1)
+    executor = load("executors", "local")("", jobs)
+    with (
+        run.progress(total=len(sources), unit="file") as bar,
+        closing(encode_files(sources, counter, executor, jobs, timeout)) as results,
+    ):
+        for count, lines in results:
+            for reject in lines.rejects:
+                collector.add(*reject)
+            counts += Counter(orjson.loads(lines.data or b"{}"))
+            files += lines.files
+            bar.update(count)
+    return counts, files
 
 
 def _write(
