@@ -176,7 +176,7 @@ main = Command(
         ),
         Example(
             "What the tokens cannot hold of each file.",
-            "midi2tok --check lost.jsonl tunes > all.jsonl; jq .onset_max lost.jsonl",
+            "midi2tok --check lost.jsonl tunes > all.jsonl",
         ),
     ],
     sections={"INGEST": INGEST, "PEDAL": PEDAL, "REJECTS": REJECTS, "CHECK": CHECK},
