@@ -1,29 +1,24 @@
 """`text`: the bytes of a text, one id a byte.
 
-# What it can hold
+**Ids.** The 256 ids are the values of the bytes, ``Byte_0`` to ``Byte_255``, as in the byte-level
+models of Xue et al. 2022 (ByT5) without their special ids. There are no parameters.
 
-Any bytes: the 256 ids are their values, `Byte_0` to `Byte_255`, as in the byte-level models of Xue
-et al. 2022 (ByT5), without their special ids. There are no bars: lengths are counted in tokens,
-which are bytes, and losses are told per byte. Merges that a model learns (byte-pair encoding, as
-in Radford et al. 2019, GPT-2) stay within words; see WORDS.
+**What it holds.** Any bytes. There are no bars: lengths are counted in tokens, which are bytes, and
+losses are told a byte.
 
-# Words
+**What it loses.** Nothing.
 
-A word is a run of letters, of digits, of white space or of anything else, together with the one
-space before it. An apostrophe between letters is a letter. All bytes of characters beyond ASCII
-count as letters, except those of general punctuation (U+2000 to U+207F: dashes, curly quotes). A
-word follows from the bytes around its borders alone, so that a text that is cut at one merges to
-the same ids on both sides.
+**A repair.** Ids decode to the bytes that they are. Counted as ``not UTF-8`` is every maximal
+sequence of bytes that is not part of a well-formed character (the Unicode Standard, chapter 3.9,
+table 3-7); it stays as it is. The grammar is that table: what is sampled under it is UTF-8.
 
-# Repairs
-
-Nothing is ever changed: ids decode to the bytes that they are. What is counted as `not UTF-8` is
-every maximal sequence of bytes that does not belong to a well-formed character (the Unicode
-Standard, chapter 3.9, table 3-7). The grammar is that table: what is sampled under it is UTF-8.
-
-# What it loses
-
-Nothing.
+**Words.** Merges that a model learns (byte-pair encoding, as in Radford et al. 2019, GPT-2) stay
+within words. A word is a run of letters, of digits, of white space or of anything else, with the
+one space before it. An apostrophe between letters is a letter, and so are the bytes of characters
+beyond ASCII, but for those of general punctuation (U+2000 to U+207F: dashes, curly quotes). Words
+follow from the bytes around their borders alone: a text that is cut at one merges to the same ids
+on both sides. What a model reads of a long text, and the last tenth of a single one that is held
+out, begin with a word.
 """
 
 from collections.abc import Sequence
