@@ -33,13 +33,17 @@ class Lifted:
 
     expansions: the base ids of each merged id, in the order of the ids. A grammar may offer
     ``classes``, (V,) ints: ids of one class are allowed in the same states, and lead to the same
-    state. Without it every id is its own class.
+    state. Without it every id is its own class. One with too many states for masks to be remembered
+    may offer ``runs(expansions)``: a function of a state that returns bool (M,), which of them may
+    come next, or None.
     """
 
     def __init__(self, grammar: Grammar, expansions: Iterable[Iterable[int]] = ()) -> None:
         self.grammar = grammar
         self._base = len(grammar.mask(grammar.start()))
         self._expansions = [tuple(map(int, ids)) for ids in expansions]
+        offered: Any = getattr(grammar, "runs", None)
+        self._runs: Any = offered(self._expansions) if offered else None
         classes: Any = getattr(grammar, "classes", None)
         self._classes: list[int] = (
             list(range(self._base)) if classes is None else np.asarray(classes).tolist()
@@ -75,9 +79,13 @@ class Lifted:
         base = self.grammar.mask(state)
         if not self._expansions:
             return base
-        allowed = np.zeros(self._groups, dtype=bool)
-        self._walk(self._root, state, base, allowed)
-        mask = np.concatenate((base, allowed[self._group_of]))
+        if self._runs is not None:
+            merged = self._runs(state)
+        else:
+            allowed = np.zeros(self._groups, dtype=bool)
+            self._walk(self._root, state, base, allowed)
+            merged = allowed[self._group_of]
+        mask = np.concatenate((base, merged))
         mask.flags.writeable = False
         return mask
 

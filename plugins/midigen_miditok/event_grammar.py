@@ -15,13 +15,14 @@ not accepting.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from midigen_remi.meaning import DEFAULT_BPM
 from midigen_remi.order import UNKNOWN
-from midigen_remi.values import DRUMS
+from midigen_remi.values import DRUMS, PROGRAMS
 
 from midigen_miditok.event_meaning import Meaning
 from midigen_miditok.event_order import (
@@ -52,15 +53,19 @@ class EventGrammar:
     """`midigen.protocols.Grammar` over V base ids.
 
     classes: (V,) int64. Ids of one class are allowed in the same states and lead to the same one.
+    free_ends: any note may end at any time, so that nothing that sounds is remembered: a coarser
+    automaton, which `midigen_miditok.event_runs` makes exact again.
     """
 
-    def __init__(self, meaning: Meaning) -> None:
+    def __init__(self, meaning: Meaning, free_ends: bool = False) -> None:
         self.meaning = meaning
         self.options = meaning.order.options
         self._order = meaning.order
         self._follow = meaning.order.follow
         self._intervals = Type.PitchIntervalTime in meaning.order.present
-        self._has_ends = meaning.order.kind == "MIDILike" and bool(self.options.durations)
+        self._has_ends = (
+            meaning.order.kind == "MIDILike" and bool(self.options.durations) and not free_ends
+        )
         self._types = [Type(t) for t in meaning.types.tolist()]
         self._value = meaning.value.tolist()
         self._ids = {t: np.flatnonzero(meaning.types == t) for t in Type}
@@ -87,17 +92,27 @@ class EventGrammar:
         mask: np.ndarray = self._mask_of(*self._view(state))
         return mask
 
+    def runs(self, expansions: Sequence[Sequence[int]]) -> Callable[[State], np.ndarray] | None:
+        """Return what tells in each state which runs of ids may come next, where masks cannot be
+        remembered: in MIDILike."""
+        if not self._has_ends or self._intervals or self.options.durations != PROGRAMS:
+            return None
+        from midigen_miditok.event_runs import Runs
+
+        return Runs(self, EventGrammar(self.meaning, free_ends=True), expansions)
+
     def _view(self, state: State) -> tuple[int, int, tuple[int, int] | None, tuple[int, ...]]:
         """Return what the mask depends on: far fewer values than there are states."""
         ends: tuple[int, ...] = ()
         if state.sounding and not self._follow[Phase(state.phase)].isdisjoint(OFFS):
-            low = self._key(state.program, 0)
+            low = self.key(state.program, 0)
             start = bisect_left(state.sounding, low)
             ends = state.sounding[start : bisect_left(state.sounding, low + 128, start)]
         last = self._last_pitches(state) if self._intervals else None
         return state.phase, state.program, last, ends
 
-    def _key(self, program: int, pitch: int) -> int:
+    def key(self, program: int, pitch: int) -> int:
+        """Return the number of a note in `State.sounding`."""
         return ((program if self.options.programs else 0) + 1) << 7 | pitch
 
     def _build_mask(
@@ -106,7 +121,7 @@ class EventGrammar:
         allowed = np.zeros(len(self._types), dtype=bool)
         for kind in self._follow[Phase(phase)]:
             ids = self._ids[kind]
-            if kind in OFFS:
+            if kind in OFFS and self._has_ends:
                 if self._order.plays(program, kind):
                     allowed[ids] = np.isin(self.meaning.value[ids], np.array(ends, int) & 127)
             else:
@@ -120,10 +135,10 @@ class EventGrammar:
         """Return which values of a type fit a state whose phase takes that type."""
         if kind == Type.Program and not self.options.one_stream:
             return (values == program) | (program == UNKNOWN)
-        if kind in PITCHES or kind in PLAYED:
+        if kind in PITCHES or kind in PLAYED or kind in OFFS:
             if self.options.programs and program == UNKNOWN:
                 return False
-            if kind in PITCHES and not self._order.plays(program, kind):
+            if kind not in PLAYED and not self._order.plays(program, kind):
                 return False
         if kind not in INTERVALS:
             return True
@@ -154,7 +169,7 @@ class EventGrammar:
                 sounding = self._with(sounding, program, self._pitch(state, id))
                 fresh = True
         elif kind in OFFS:
-            place = bisect_left(sounding, self._key(program, self._value[id]))
+            place = bisect_left(sounding, self.key(program, self._value[id]))
             sounding = sounding[:place] + sounding[place + 1 :]
         elif kind in TIMES:
             fresh = False
@@ -165,13 +180,17 @@ class EventGrammar:
 
     def _with(self, sounding: tuple[int, ...], program: int, pitch: int) -> tuple[int, ...]:
         notes = list(sounding)
-        insort(notes, self._key(program, pitch))
+        insort(notes, self.key(program, pitch))
         return tuple(notes)
 
     @cached_property
     def _forgets(self) -> bool:
         """True where every note names its program anew."""
         return self.options.program_before_notes and self.options.one_stream
+
+    def stand_in(self, program: int) -> int:
+        """Return the program that stands for `program` in the states."""
+        return self._seen[self._program_ids[program]] if program >= DRUMS else program
 
     @cached_property
     def _seen(self) -> list[int]:
