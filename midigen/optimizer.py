@@ -49,15 +49,13 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
     import torch
 
     weights = list(model.parameters())
-    tables = {module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)}
-    rows = {len(table) for table in tables}
     rules: list[torch.optim.Optimizer] = []
     if settings.optimizer == "muon":
         from midigen.muon import Muon
 
-        inner = [w for w in weights if w.dim() == 2 and w not in tables and len(w) not in rows]
-        rules.append(Muon(inner, weight_decay=settings.weight_decay))
-        stepped = set(inner)
+        inner = inner_matrices(model)
+        rules.append(Muon(inner.values(), weight_decay=settings.weight_decay))
+        stepped = set(inner.values())
         weights = [w for w in weights if w not in stepped]
     groups: list[dict[str, Any]] = [
         {"params": [w for w in weights if w.dim() >= 2], "weight_decay": settings.weight_decay},
@@ -71,11 +69,25 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
     return rules
 
 
+def inner_matrices(model: "nn.Module") -> "dict[str, nn.Parameter]":
+    """Return the matrices of a model by name, but for the tables with a row a token."""
+    import torch
+
+    tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    rows = {len(table) for table in tables}
+    return {
+        name: weight
+        for name, weight in model.named_parameters()
+        if weight.dim() == 2 and len(weight) not in rows
+    }
+
+
 class Optimizer:
     """Steps fp32 weights, with a copy of them in `dtype` that computes.
 
-    master: the model with the weights that count. compute: the one that runs; the same in fp32.
-    The copy is cast once a step; autocast would cast in every product and keep activations wider.
+    master: the model with the weights that count. learned: what is stepped; here the same.
+    compute: the one that runs; in fp32 the same, too. The copy is cast once a step; autocast would
+    cast in every product and keep activations wider.
     """
 
     def __init__(
@@ -92,18 +104,29 @@ class Optimizer:
         self.settings = settings
         self.ranks = ranks
         self.master = master.to(device=device, dtype=torch.float32)
-        self.compute = self.master
-        if dtype != torch.float32 and not ranks.shard:
-            self.compute = copy.deepcopy(self.master).to(dtype)
+        self.compute = self._copy(dtype)
         wrapped = ranks.wrap(self.compute, dtype)
         self._run: Any = torch.compile(wrapped) if settings.compile else wrapped
-        self.rules = rules_for(self.master, settings, device)
+        self.learned = self._learned()
+        self.rules = rules_for(self.learned, settings, device)
         self._rule = {
             weight: rule
             for rule in self.rules
             for group in rule.param_groups
             for weight in group["params"]
         }
+
+    def _copy(self, dtype: "torch.dtype") -> "nn.Module":
+        """Return the model that computes. Split weights are cast as they are gathered."""
+        import torch
+
+        if dtype == torch.float32 or self.ranks.shard:
+            return self.master
+        return copy.deepcopy(self.master).to(dtype)
+
+    def _learned(self) -> "nn.Module":
+        """Return the module whose parameters are stepped."""
+        return self.master
 
     def step(self, batch: Batch, rate: float) -> "tuple[Tensor, Tensor]":
         """Learn from a batch; return its loss (nats a token) and the gradient's norm.
@@ -119,7 +142,7 @@ class Optimizer:
         for start in range(0, len(mine.ids), rows):
             loss += self._backward(mine, slice(start, start + rows))
         limit = self.settings.clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.master.parameters(), limit)
+        norm = torch.nn.utils.clip_grad_norm_(self.learned.parameters(), limit)
         for rule in self.rules:
             for group in rule.param_groups:
                 group["lr"] = rate
@@ -143,17 +166,18 @@ class Optimizer:
         loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
         # Processes share the mean of their gradients; the batch's is the sum.
         (loss * self.ranks.size).backward()
-        if self.compute is not self.master:
-            pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
-            for weight, copied in pairs:
-                if copied.grad is None:
-                    continue
-                if weight.grad is None:
-                    weight.grad = copied.grad.float()
-                else:
-                    weight.grad += copied.grad
-                copied.grad = None
+        self._take_gradients()
         return loss.detach()
+
+    def _take_gradients(self) -> None:
+        """Move the gradients of the copy to what is learned."""
+        if self.compute is self.master:
+            return
+        pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
+        for weight, copied in pairs:
+            if copied.grad is not None:
+                add_gradient(weight, copied.grad)
+                copied.grad = None
 
     def refresh(self) -> None:
         """Cast the weights into the computing copy."""
@@ -173,7 +197,7 @@ class Optimizer:
     def tensors(self) -> "dict[str, Tensor]":
         """Return all that a run needs to go on, by name, whole: every process must ask."""
         found = {}
-        for name, weight in self.master.named_parameters():
+        for name, weight in self.learned.named_parameters():
             found[f"weight/{name}"] = whole(weight.detach())
             state = self._rule[weight].state.get(weight, {})
             for key, value in state.items():
@@ -184,7 +208,7 @@ class Optimizer:
         """Take up what `tensors` returned."""
         import torch
 
-        weights = dict(self.master.named_parameters())
+        weights = dict(self.learned.named_parameters())
         with torch.no_grad():
             for label, value in tensors.items():
                 key, _, name = label.partition("/")
@@ -198,3 +222,11 @@ class Optimizer:
                 else:
                     self._rule[weight].state[weight][key] = split_like(value, weight)
         self.refresh()
+
+
+def add_gradient(weight: "nn.Parameter", gradient: "Tensor") -> None:
+    """Add a gradient of any type to that of a weight, in fp32."""
+    if weight.grad is None:
+        weight.grad = gradient.float()
+    else:
+        weight.grad += gradient

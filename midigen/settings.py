@@ -22,7 +22,8 @@ class Settings:
     that start so many ids apart. epoch_share: how much of the windows an epoch takes.
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
     clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
-    `midigen.schedule`; plateau: validations without gain that make a plateau.
+    `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
+    `midigen.lora`, 0: all weights learn.
     condition: fields in order. condition_least: pieces that a value needs.
     evals: validations over the whole run. patience: validations without gain before it stops, 0 for
     never.
@@ -44,6 +45,7 @@ class Settings:
     lr_min: float = 0.0
     lr_factor: float = 0.5
     plateau: int = 2
+    lora: int = 0
     seed: int = 0
     unit: Unit = "minutes"
     amount: float = DEFAULT_MINUTES
@@ -74,6 +76,7 @@ class Settings:
             "lr_min": (0.0, 10.0),
             "lr_factor": (1e-6, 1.0),
             "plateau": (0, 1_000_000),
+            "lora": (0, 4096),
             "amount": (1e-6, 1e9),
             "epoch_share": (1e-6, 1.0),
             "bpe": (0, 1 << 20),

@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from midigen import checkpointing, devices, metrics, modelfolder
 from midigen.card import write_card
@@ -23,6 +23,9 @@ from midigen.settings import DEFAULT_MINUTES, Settings
 from midigen.spool import Source, check_disk, check_same, clear, is_sealed, spool
 from midigen.store import Store
 from midigen.trainer import Ending, Trainer
+
+if TYPE_CHECKING:
+    import torch
 
 _ENDINGS = {
     "done": "the run was complete",
@@ -137,6 +140,8 @@ def _open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]
         raise UsageError("--resume goes on with its own weights: no --init-from")
     if not request.resume:
         settings = Settings(**request.asked)
+        if settings.lora and request.init is None:
+            raise UsageError("--lora tunes a model that is there: --init-from names it")
         if request.init is not None:
             settings = read_initial(request.init).adopt(settings, request.asked)
         model_config(settings)
@@ -217,7 +222,7 @@ def _trainer(
 
     settings = prepared.settings
     dtype = compute_dtype(device, settings.dtype)
-    optimizer = Optimizer(prepared.model, device, dtype, settings, ranks)
+    optimizer = _optimizer(prepared, device, dtype, ranks)
 
     def save_best() -> None:
         weights = optimizer.weights()
@@ -256,6 +261,16 @@ def _trainer(
         # Models with dropout draw from torch's own generator; its state is saved with the run.
         torch.manual_seed(settings.seed)
     return trainer
+
+
+def _optimizer(prepared: Prepared, device: str, dtype: "torch.dtype", ranks: Ranks) -> Optimizer:
+    if not prepared.settings.lora:
+        return Optimizer(prepared.model, device, dtype, prepared.settings, ranks)
+    from midigen.lora import LoraOptimizer
+
+    # Conditions that were added have rows that nobody has trained.
+    tables = bool(prepared.vocab.added)
+    return LoraOptimizer(prepared.model, device, dtype, prepared.settings, ranks, tables=tables)
 
 
 def _run(trainer: Trainer, teller: Teller, *, longer: bool) -> Ending:

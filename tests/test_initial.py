@@ -124,3 +124,14 @@ def test_folders_that_cannot_go_on_say_why(
 ) -> None:
     with pytest.raises(MidigenError, match=words):
         read_initial(foreign(tmp_path / "f", first, **changes))
+
+
+def test_lora_tunes_a_model_and_gives_an_ordinary_one(run: Runner, first: Path) -> None:
+    other(run)
+    more = ("--init-from", "a", "--lora", "2", *FEW)
+    run("toktrain", "b.jsonl", "-o", "b", *more, "--steps", "3", env=ENV)
+    run("toktrain", "--resume", "-o", "b", "--steps", "5", env=ENV)
+    old, new = (modelfolder.load(run.folder / name) for name in "ab")
+    assert set(new.model.state_dict()) == set(old.model.state_dict())
+    refused = run("toktrain", "b.jsonl", "-o", "c", "--lora", "2", code=2, env=ENV)
+    assert "--init-from" in refused.err

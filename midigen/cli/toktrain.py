@@ -144,6 +144,10 @@ def toktrain(
         str | None,
         Option("--init-from", metavar="DIR", help="Start from the weights of a model folder."),
     ] = None,
+    lora: Annotated[
+        int | None,
+        Option(metavar="RANK", help="Tune the model of --init-from by factors of this rank."),
+    ] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Read the stream and say what would happen.")
     ] = False,
@@ -177,6 +181,7 @@ def toktrain(
         "batch": batch,
         "lr": lr,
         "optimizer": optimizer,
+        "lora": lora,
         "betas": None if betas is None else parse_betas(betas),
         "weight_decay": weight_decay,
         "clip": clip,
@@ -285,7 +290,8 @@ training/ what --resume needs to go on with more steps; --no-state leaves that o
 --init-from DIR starts from a model of midigen, whose vocabulary must be the stream's, or from a
 folder of a LlamaForCausalLM with as many ids as the tokenizer. Model, merges and window are those
 of DIR. Condition values that it does not know are added behind its ids. A name stands for weights
-that a package brings, as "starter".""",
+that a package brings, as "starter". --lora RANK learns a change of low rank to every matrix and
+leaves the rest as it is: for little data. The model that comes out is an ordinary one.""",
         "SEVERAL PROCESSES": """\
 "torchrun --standalone --nproc-per-node N -m midigen.cli.toktrain ..." trains in N processes, with a
 GPU each, or on the CPU. Each takes its share of every batch; losses are those of one process. The
