@@ -1,17 +1,4 @@
-"""`barnote` ids back to a score: array code, for any ids.
-
-What is not in the order that the encoder writes is a repair. Repairs are counted by kind, and this
-is what happens with each:
-
-    incomplete note         dropped: a pitch without a duration behind it
-    stray duration          ignored: it belongs to no pitch
-    note without offset     plays at the last offset of its bar, at its beginning if there is none
-    bar without offset      begins as long after the bar before it as the last that had an offset
-                            did, or 16 units after it
-    empty bar               ignored: it begins where the bar before it does
-    offset without event    only moves time
-    time backwards          goes back: an offset smaller than the one before it in the same bar
-"""
+"""`barnote` ids back to a score: array code, for any ids. The package says what is a repair."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

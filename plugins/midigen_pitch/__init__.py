@@ -1,29 +1,34 @@
-"""`pitch`: the pitches of a piece in the order of time, and no time: what LSTMs on strings of
-pitches read.
+"""`pitch`: the pitches of a piece in the order of time, and no time: strings as LSTMs read them.
 
-A token is what begins at one moment: a note by its name (``Note_C#4``), or a chord. The names are
-those of scientific pitch notation, middle C is C4; notes are the 88 of a piano, A0 to C8. Notes
-that begin less than a twelfth of a quarter apart begin together. Three vocabularies:
+A token is what begins at one moment: a note by its name (``Note_C#4``), or a chord. Names are those
+of scientific pitch notation, spelt with sharps: middle C is C4; the notes are the 88 of a piano, A0
+to C8. What begins less than a twelfth of a quarter behind the first note of a chord belongs to it.
+Three vocabularies:
 
     pitch                 a chord is its set of pitch classes, ``Chord_0.4.7`` for C major in any
-                          position, as in music21's strings of chords. All 4,083 sets of two to
-                          twelve classes have a token. Octaves of one note are its highest.
+                          position. All 4,083 sets of two to twelve classes have a token. Octaves
+                          of one note are the highest of them.
     pitch:chords=top      no chords: the highest note of each moment.
-    learned, `pitch:@`    the chords that occur in your files, as pitch classes or as the pitches
+    pitch:@, learned      the chords that occur in your files, as pitch classes or as the pitches
                           themselves, ``Chord_C4.E4.G4``: ``midigen learn --tokenizer
                           pitch:chords=sets -o my.tok.json FILES``.
 
-**What it holds.** The order of onsets, the pitch of each note that sounds alone, and of what sounds
-together the set of pitches, of pitch classes, or the highest pitch.
+**It holds** the order of moments, the pitch of each note that begins alone, and of what begins
+together the set of pitches, the set of pitch classes, or the highest pitch.
 
-**What it loses.** Times, durations, rests, velocities, tempos, signatures, programs and tracks; all
+**It loses** times, durations, rests, velocities, tempos, signatures, programs and tracks; all
 drums; notes off the piano (`meta.lossy`: ``pitch``). A chord that a learned vocabulary lacks is
 written as the largest part of it that has a token, the highest note at least (``chord``).
 
 **Decoded** every token is one step of a regular grid on a piano in 4/4 at 120 quarters a minute,
-every velocity 100. ``step=8``, an eighth, is the default; 1, 2, 3, 4, 6, 12, 16, 24 and 32 are
-others. Pitch classes lie close together, the lowest from C4 to B4. There is nothing to repair: any
-ids are a piece.
+every velocity 100. The parameter `step` is the length of a step: 8, an eighth, is the default; 1,
+2, 3, 4, 6, 12, 16, 24 and 32 are others. Pitch classes lie close together, the lowest from C4 to
+B4.
+
+**Repairs**: none. Any ids are a piece, and bars are as many ids as a bar of 4/4 has steps.
+
+Source: the strings of pitches that are common with music21 (``C#4``, ``4.7.11``), with the classes
+of a chord in ascending order, so that each set has one name.
 """
 
 from collections.abc import Mapping, Sequence
