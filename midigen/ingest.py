@@ -8,6 +8,7 @@ from midigen.errors import Reject
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
+MAX_TICK = 2**31 - 1
 SANITISED, SALVAGED = "sanitised", "salvaged"
 """The rungs of the ladder below the strict one: what `meta.ingest` says."""
 
@@ -17,7 +18,7 @@ class Limits:
     """How much a score may hold; more is a damaged file, or made to be absurd."""
 
     notes: int = 500_000
-    ticks: int = 2**31 - 1
+    ticks: int = MAX_TICK
     tracks: int = 1_000
 
 
@@ -46,13 +47,21 @@ def ingest(data: bytes, limits: Limits = Limits()) -> Ingested:
     if not data:
         raise Reject("empty", "no bytes")
     strict = _parse_strictly(data)
-    # A header that counts more tracks than there are: some may have lost their names.
-    if strict is not None and data.count(b"MTrk") >= int.from_bytes(data[10:12]):
+    if strict is not None and not _lacks_tracks(data, strict):
         found = Ingested(strict, data)
     else:
         found = _mend(data, strict)
     _check(found.score, limits)
     return found
+
+
+def _lacks_tracks(data: bytes, score: "ScoreTick") -> bool:
+    """Return whether the header counts more tracks than there are: some may have lost their names.
+
+    Most files have one track without notes at most, and the bytes need not be searched.
+    """
+    count = int.from_bytes(data[10:12])
+    return count > len(score.tracks) + 1 and count > data.count(b"MTrk")
 
 
 def _mend(data: bytes, strict: "ScoreTick | None") -> Ingested:
@@ -98,13 +107,13 @@ def parse(data: bytes) -> "ScoreTick":
 
 def _check(score: "ScoreTick", limits: Limits) -> None:
     """Raises Reject if a score holds more than `limits` allow."""
-    notes, tracks, ticks = score.note_num(), len(score.tracks), score.end()
-    if notes > limits.notes:
-        raise Reject("too_many_notes", f"{notes:,}; at most {limits.notes:,}")
-    if tracks > limits.tracks:
-        raise Reject("too_many_tracks", f"{tracks:,}; at most {limits.tracks:,}")
-    if ticks > limits.ticks:
-        raise Reject("too_long", f"{ticks:,} ticks; at most {limits.ticks:,}")
+    if score.note_num() > limits.notes:
+        raise Reject("too_many_notes", f"{score.note_num():,}; at most {limits.notes:,}")
+    if len(score.tracks) > limits.tracks:
+        raise Reject("too_many_tracks", f"{len(score.tracks):,}; at most {limits.tracks:,}")
+    # The end is looked for among all events, and no score has a tick beyond MAX_TICK.
+    if limits.ticks < MAX_TICK and score.end() > limits.ticks:
+        raise Reject("too_long", f"{score.end():,} ticks; at most {limits.ticks:,}")
 
 
 def _one_line(error: Exception) -> str:

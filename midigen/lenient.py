@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from midigen.errors import Reject
+from midigen.ingest import MAX_TICK
 from midigen.midi import END_OF_TRACK, NOTE_ON
 
 META = 0xFF
-MAX_TICK = 2**31 - 1
 MAX_EVENTS = 2_000_000
 """More events than music has; each costs about 130 bytes of memory."""
 

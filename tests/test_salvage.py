@@ -71,7 +71,7 @@ DAMAGED = {
     "letter of MThd": (b"MT0d" + WHOLE[4:], ALL),
     "length of MThd": (WHOLE[:4] + b"\0\0\0\x16" + WHOLE[8:], ALL),
     "byte of MThd lost": (WHOLE[:11] + WHOLE[12:], ALL),
-    "letter of MTrk": (WHOLE[:14] + b"mTrk" + WHOLE[18:], ALL),
+    "letter of MTrk": (midi(chunk(END), chunk(C4 + E4 + END), chunk(G4 + END, b"mTrk")), ALL),
     "track of length 0": (WHOLE[:18] + b"\0\0\0\0" + WHOLE[22:], ALL),
     "track too long": (WHOLE[:18] + b"\0\xff\0\0" + WHOLE[22:], ALL),
     "track too long by one": (WHOLE[:18] + b"\0\0\0\x15" + WHOLE[22:], ALL),
