@@ -25,6 +25,8 @@ LINE_BY_LINE = [
     "tokfilter --program piano --sample 0.5",
     "tokfilter --where 'n.notes > 10 and not meta.year'",
     "tokaug --shift 6",
+    "tok2tok --tokenizer remi:programs=0,velocities=16",
+    "tokcut --bars 1:2 --bars 2: --transpose-to C",
     "tokaug --shift 3 --velocity 2 --copies 3 --seed 5",
     "toklabel --set 'x=y' --group artist,title",
     "toklabel --from 'path:{folder}/{name}' --map genre=map.csv",
