@@ -190,7 +190,7 @@ class EventGrammar:
 
     def stand_in(self, program: int) -> int:
         """Return the program that stands for `program` in the states."""
-        return self._seen[self._program_ids[program]] if program >= DRUMS else program
+        return self._seen[self._program_ids[program]] if program in self._program_ids else program
 
     @cached_property
     def _seen(self) -> list[int]:
