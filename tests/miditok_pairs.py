@@ -46,22 +46,22 @@ ALL_ELSE = {
 CONFIGS: dict[str, dict[str, Any]] = {
     "class=CPWord": SONG,
     "class=CPWord,rests=1,ts=0": UNSIGNED | {"use_rests": True},
-    "class=CPWord,chords=1,programs=0": SONG | {"use_chords": True} | NO_PROGRAMS,
+    "chords=1,class=CPWord,programs=0": SONG | {"use_chords": True} | NO_PROGRAMS,
     "class=CPWord,durations=none,stream=tracks,tempos=0,velocities=0": SONG
     | {"use_tempos": False}
     | TRACKS
     | BARE,
-    "class=CPWord,drums=0,res=12,rests=1,ts=0": UNSIGNED
+    "class=CPWord,drums=0,res=12x12,rests=1,ts=0": UNSIGNED
     | {"use_pitchdrum_tokens": False, "beat_res": {(0, 12): 12}, "use_rests": True},
     "class=Octuple": BARS,
     "class=Octuple,ts=default": SONG | {"max_bar_embedding": 256},
-    "class=Octuple,bars=60,programs=0": BARS | {"max_bar_embedding": 60} | NO_PROGRAMS,
+    "bars=60,class=Octuple,programs=0": BARS | {"max_bar_embedding": 60} | NO_PROGRAMS,
     "class=Octuple,durations=none,stream=tracks,tempos=0,velocities=0": BARS
     | {"use_tempos": False}
     | TRACKS
     | BARE,
     "class=MuMIDI": BARS,
-    "class=MuMIDI,chords=1,tempos=0,velocities=0": BARS
+    "chords=1,class=MuMIDI,tempos=0,velocities=0": BARS
     | {"use_chords": True, "use_tempos": False, "use_velocities": False},
     "class=MMM": SONG | {"base_tokenizer": "REMI"},
     "base=TSD,class=MMM": SONG | {"base_tokenizer": "TSD"},
