@@ -122,6 +122,9 @@ def _train(request: Request, teller: Teller, ranks: Ranks, device: str) -> int:
 def _prepare(request: Request, settings: Settings, folder: RunFolder, ranks: Ranks) -> Prepared:
     """Return what a run needs. The first process reads and writes it, the others find it there."""
     merged = folder.state / "merged"
+    if (folder.work / modelfolder.VOCAB).is_file():
+        # A run that goes on has a copy of a learned vocabulary.
+        modelfolder.read_vocab(folder.work)
     initial = read_initial(request.init) if request.init and not request.resume else None
     if ranks.is_first:
         store = _open_store(request, folder.state)

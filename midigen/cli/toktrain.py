@@ -12,6 +12,7 @@ from midigen.cli._edge import (
     Example,
     Force,
     Inputs,
+    LearnedOption,
     Option,
     RejectsFile,
     Run,
@@ -155,6 +156,7 @@ def toktrain(
         bool,
         Option("--overfit-one", help="Self-test: learn the first record by heart, write it again."),
     ] = False,
+    tokenizer: LearnedOption = None,
     force: Force = False,
     rejects: RejectsFile = None,
     strict: Strict = False,
@@ -170,8 +172,10 @@ def toktrain(
     from midigen.prefixes import parse_fields, parse_specials
     from midigen.settings import parse_betas
     from midigen.spool import Source, is_sealed
+    from midigen.tokenizers import learned
     from midigen.training import Request, train
 
+    learned(tokenizer)
     options = {
         "preset": preset,
         "model": model,
