@@ -15,7 +15,7 @@ from midigen.asked import condition_ids, of_record
 from midigen.corpus import tail_start
 from midigen.errors import DataError, MidigenError
 from midigen.jsonl import RecordReader
-from midigen.losses import UNITS, Piece, Total, count_bytes, make_piece, score_pieces
+from midigen.losses import UNITS, Count, Piece, Total, Types, count_bytes, make_piece, score_pieces
 from midigen.modelfolder import Loaded
 from midigen.record import Record, check_ids, is_original
 from midigen.rejects import Rejects
@@ -28,13 +28,15 @@ class Evaluation:
     """Scores records with `loaded`, and remembers the totals of each split.
 
     only: the one split that is scored, None for all. augmented: also score copies of held-out
-    pieces. skipped: records that were not scored, by reason.
+    pieces. by_type: totals say what each type of token costs. skipped: records that were not
+    scored, by reason.
     """
 
     loaded: Loaded
     device: str
     only: str | None = None
     augmented: bool = False
+    by_type: bool = False
     totals: dict[str, Total] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
 
@@ -96,14 +98,12 @@ class Evaluation:
     def _units(self) -> tuple[str, ...]:
         return UNITS[tokenizer_of(self.loaded.vocab.tok).medium]
 
-    def _counts(
-        self, record: Record, is_tail: bool, piece: Piece, nats: np.ndarray
-    ) -> list[int | None]:
+    def _counts(self, record: Record, is_tail: bool, piece: Piece, nats: np.ndarray) -> list[Count]:
         """Return how many of each unit were scored, None where nobody knows."""
         if "byte" in self._units:
             return [count_bytes(self.loaded.vocab, piece.ids, nats)]
         # The notes and bars of a tail were not counted.
-        n: Mapping[str, int] = {} if is_tail else record["n"]
+        n: Mapping[str, int | float] = {} if is_tail else record["n"]
         return [n.get(f"{unit}s") for unit in self._units]
 
     def _line(
@@ -112,10 +112,16 @@ class Evaluation:
         counts = self._counts(record, is_tail, piece, nats)
         total = Total(self._units)
         total.add(nats, *counts)
-        self.totals.setdefault(split, Total(self._units)).add(nats, *counts)
+        whole = self.totals.setdefault(split, self._total())
+        whole.add(nats, *counts)
+        if whole.types is not None:
+            whole.types.add(piece.ids, nats)
         losses = total.to_json()
         del losses["pieces"]
         return {"id": record["id"], "src": record["src"], "split": split} | losses
+
+    def _total(self) -> Total:
+        return Total(self._units, types=Types(self.loaded.vocab) if self.by_type else None)
 
     def total_lines(self) -> Iterator[dict[str, Any]]:
         """Yield a line of totals for each split, test first."""
@@ -129,5 +135,6 @@ def sentence(line: Mapping[str, Any]) -> str:
     units = {"loss": "a token", "loss_note": "a note", "loss_bar": "a bar", "loss_byte": "a byte"}
     losses = [f"{line[key]:.4f} {unit}" for key, unit in units.items() if line.get(key) is not None]
     said = f"{line['total']}: {line['pieces']} pieces; nats: {', '.join(losses) or 'none'}"
-    bits = line.get("bits_byte")
-    return said if bits is None else f"{said}; bits: {bits:.4f} a byte"
+    bits = {"bits_byte": "a byte", "bits_second": "a second"}
+    more = [f"{line[key]:.4f} {unit}" for key, unit in bits.items() if line.get(key) is not None]
+    return f"{said}; bits: {', '.join(more)}" if more else said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.corpus import Span
-from midigen.losses import UNITS, Piece, Total, count_bytes, score_pieces
+from midigen.losses import UNITS, Count, Piece, Total, Types, count_bytes, score_pieces
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes
 from midigen.store import Store
@@ -22,8 +22,9 @@ class Report:
     units: what losses are divided by beside tokens (`midigen.losses.UNITS`).
     """
 
-    def __init__(self, units: Sequence[str]) -> None:
-        self.all = Total(units)
+    def __init__(self, units: Sequence[str], vocab: ModelVocab) -> None:
+        self.types = Types(vocab)
+        self.all = Total(units, types=self.types)
         self.clean = Total(units)
         self.genres: dict[str, Total] = {}
 
@@ -65,10 +66,11 @@ class HeldOut:
 
     def score(self, model: "torch.nn.Module", window: int, device: str, bar: Any = None) -> Report:
         """Return the losses of a model in eval mode."""
-        report = Report(self._units)
+        report = Report(self._units, self._vocab)
         for i, nats in enumerate(score_pieces(model, self._pieces(), window, device)):
             counts = self._counts(i, nats)
             report.all.add(nats, *counts)
+            report.types.add(self._piece(i).ids, nats)
             if int(self._span.row[i]) not in self._near:
                 report.clean.add(nats, *counts)
             for genre in self._store.values(int(self._span.row[i]), "genre"):
@@ -77,12 +79,12 @@ class HeldOut:
                 bar.update()
         return report
 
-    def _counts(self, i: int, nats: np.ndarray) -> list[int | None]:
+    def _counts(self, i: int, nats: np.ndarray) -> list[Count]:
         """Return how many of each unit were scored, None where nobody counted."""
         if "byte" in self._units:
             return [count_bytes(self._vocab, self._piece(i).ids, nats)]
         row = self._store.rows[self._span.row[i]]
-        counts = [int(row[f"{unit}s"]) for unit in self._units]
+        counts = [row[f"{unit}s"].item() for unit in self._units]
         return [count if self._whole and count >= 0 else None for count in counts]
 
     def _pieces(self) -> Iterator[Piece]:

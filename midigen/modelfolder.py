@@ -91,8 +91,8 @@ def save(
 ) -> None:
     """Write weights, config, vocabulary and split into an existing folder.
 
-    weights: a state dict. dtype: how weights are stored: fp32, bf16 or fp16. more: further keys of config.json's
-    ``midigen`` object. Each file is written beside its name and renamed.
+    weights: a state dict. dtype: how weights are stored: fp32, bf16 or fp16. more: further keys of
+    config.json's ``midigen`` object. Each file is written beside its name and renamed.
     """
     import torch
     from safetensors.torch import save as serialize

@@ -27,6 +27,7 @@ ROW = np.dtype(
         ("length", "<u4"),
         ("notes", "<i4"),  # -1: nobody counted
         ("bars", "<i4"),
+        ("seconds", "<f4"),  # of music; -1: nobody counted
         *((field, "<u4") for field in FIELDS),  # the piece's values: a place in labels.json
         ("key", "<u8"),  # hash of id, part, aug and cut: the piece's own
         ("group", "<u8"),
@@ -73,6 +74,7 @@ class StoreWriter:
         row["offset"], row["length"] = self.tokens, len(record["ids"])
         row["notes"] = int(record["n"].get("notes", -1))
         row["bars"] = int(record["n"].get("bars", bars))
+        row["seconds"] = record["n"].get("seconds", -1.0)
         for field, values in labels_of(record).items():
             known = self._labels[field]
             row[field] = known.setdefault(json.dumps(values), len(known))
@@ -107,7 +109,7 @@ class StoreWriter:
         }
         (self.folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
         seal = {
-            "version": 1,
+            "version": 2,
             "tok": self.tok,
             "dtype": self.dtype.str,
             "pieces": self.pieces,
@@ -134,7 +136,7 @@ class Store:
             self.seal: dict[str, Any] = json.loads((folder / SEAL).read_text())
         except FileNotFoundError:
             raise MidigenError(f"{folder} holds no sealed token store") from None
-        if self.seal.get("version") != 1:
+        if self.seal.get("version") != 2:
             raise MidigenError(f"{folder / SEAL}: a store of another version of midigen")
         self.tok: str = self.seal["tok"]
         self.digest: str = self.seal["digest"]

@@ -1,13 +1,17 @@
 """Losses over whole pieces: every id once, from at least half a window."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from midigen_llama import plugin
 from midigen_llama.config import LlamaConfig
-from tiny_model import tiny_vocab
+from tiny_model import some_merges, tiny_vocab, tok_of
 
-from midigen.losses import Piece, Total, make_piece, score_pieces
+from midigen.losses import Piece, Total, Types, make_piece, score_pieces
+from midigen.modelvocab import ModelVocab
+from midigen.registry import tokenizer
 
 V, WINDOW = 40, 16
 
@@ -78,22 +82,44 @@ def test_a_piece_has_its_specials() -> None:
 
 def test_totals_divide_by_what_is_known() -> None:
     total = Total()
-    total.add(np.array([np.nan, 1.0, 2.0], np.float32), 2, 1)
-    total.add(np.array([3.0], np.float32), 4, 1)
+    total.add(np.array([np.nan, 1.0, 2.0], np.float32), 2, 1, 1.5)
+    total.add(np.array([3.0], np.float32), 4, 1, 0.5)
     assert total.to_json() == {
         "pieces": 2,
         "tokens": 3,
         "notes": 6,
         "bars": 2,
+        "seconds": 2.0,
         "loss": 2.0,
+        "ppl": pytest.approx(math.exp(2), abs=1e-4),
         "loss_note": 1.0,
         "loss_bar": 3.0,
+        "bits_second": pytest.approx(3 / math.log(2), abs=1e-4),
     }
-    total.add(np.array([1.0], np.float32), None, 0)
+    total.add(np.array([1.0], np.float32), None, 0, None)
     assert total.to_json()["loss_note"] is None and total.to_json()["loss_bar"] is not None
+    assert total.to_json()["bits_second"] is None
+
+
+def test_nats_are_told_apart_by_type_of_token() -> None:
+    base = tokenizer("remi").vocab
+    vocab = ModelVocab(base, tok_of("remi"), merges=some_merges("remi")[:2])
+    words = ["Bar_None", "Position_0", "Pitch_60", "Pitch_64", "Velocity_63"]
+    ids = np.array([*(base.index[word] for word in words), len(base), vocab.eos])
+    types = Types(vocab)
+    types.add(ids, np.array([np.nan, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0], np.float32))
+    types.add(ids[2:4], np.array([1.0, 1.0], np.float32))
+    found = types.to_json(4)
+    assert found == {
+        "Position": {"tokens": 1, "loss": 1.0, "loss_note": 0.25},
+        "Pitch": {"tokens": 4, "loss": 2.0, "loss_note": 2.0},
+        "Velocity": {"tokens": 1, "loss": 8.0, "loss_note": 2.0},
+        "merged": {"tokens": 1, "loss": 16.0, "loss_note": 4.0},
+        "end": {"tokens": 1, "loss": 32.0, "loss_note": 8.0},
+    }
 
 
 def test_a_broken_model_is_seen_in_the_total() -> None:
     total = Total()
-    total.add(np.array([1.0, np.nan], np.float32), 1, 1)
+    total.add(np.array([1.0, np.nan], np.float32), 1, 1, 1.0)
     assert np.isnan(total.nats)

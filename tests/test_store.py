@@ -97,6 +97,6 @@ def test_a_cut_file_is_noticed(tmp_path: Path, name: str) -> None:
 def test_a_store_of_the_future_is_refused(tmp_path: Path) -> None:
     store_of(tmp_path, pieces(2))
     seal = tmp_path / "store/store.json"
-    seal.write_text(json.dumps(json.loads(seal.read_text()) | {"version": 2}))
+    seal.write_text(json.dumps(json.loads(seal.read_text()) | {"version": 99}))
     with pytest.raises(MidigenError, match="another version"):
         Store(tmp_path / "store")

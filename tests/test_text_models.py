@@ -144,6 +144,7 @@ def test_losses_are_told_a_byte(tiny: Loaded, tmp_path: Path) -> None:
         "id": f"{len(data):x}", "src": "", "split": "test",
         "tokens": len(ids) - 1, "bytes": len(data),
         "loss": pytest.approx(nats / (len(ids) - 1), abs=1e-4),
+        "ppl": pytest.approx(math.exp(nats / (len(ids) - 1)), rel=1e-3),
         "loss_byte": pytest.approx(nats / len(data), abs=1e-4),
         "bits_byte": pytest.approx(nats / len(data) / math.log(2), abs=1e-4),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """`tokeval`: losses against those of a plain forward pass, splits apart, and what is refused."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,27 @@ def test_losses_are_those_of_a_forward_pass(model: Path, tmp_path: Path) -> None
     wanted, tokens = nats(loaded, record)
     assert line == {
         "id": "test6", "src": "6.mid", "split": "test", "tokens": tokens, "notes": 6, "bars": 6,
+        "seconds": None, "bits_second": None,
         "loss": pytest.approx(wanted / tokens, abs=1e-4),
+        "ppl": pytest.approx(math.exp(wanted / tokens), rel=1e-3),
         "loss_note": pytest.approx(wanted / 6, abs=1e-3),
         "loss_bar": pytest.approx(wanted / 6, abs=1e-3),
     }  # fmt: skip
     assert total == {"total": "test", "pieces": 1} | {
         key: value for key, value in line.items() if key not in ("id", "src", "split")
     }
+
+
+def test_types_of_tokens_add_up_to_the_whole(model: Path, tmp_path: Path) -> None:
+    found, _ = evaluate(load(model), tmp_path, piece(6, "test"), piece(3, "test"), by_type=True)
+    *lines, total = found
+    assert all("types" not in line for line in lines)
+    types = total["types"]
+    assert set(types) == {"merged", "end"}
+    assert sum(part["tokens"] for part in types.values()) == total["tokens"]
+    assert sum(part["loss_note"] for part in types.values()) == pytest.approx(
+        total["loss_note"], abs=1e-3
+    )
 
 
 def test_splits_have_totals_of_their_own(model: Path, tmp_path: Path) -> None:

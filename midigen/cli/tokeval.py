@@ -19,12 +19,15 @@ from midigen.cli._edge import (
 
 LINES = """\
 One JSON object a record: id, src, split, tokens (model ids that were scored, the end of the piece
-included), notes, bars, loss (nats a token), loss_note and loss_bar (nats of the whole piece divided
-by its notes and bars; null where nobody counted them). Then one object a split, with the key total
-in the place of id: its pieces, counts and losses.
+included), notes, bars, seconds, loss (nats a token), ppl (its exponential, perplexity), loss_note
+and loss_bar (nats of the whole piece divided by its notes and bars) and bits_second (bits a second
+of music); null where nobody counted. Then one object a split, with the key total in the place of
+id: its pieces, counts and losses.
 
 Tokens depend on the tokenizer and on merges, notes do not: only losses a note compare models of
-different vocabularies, and only where both encode the same of the music.
+different vocabularies, and only where both encode the same of the music. Where they do not,
+--by-type adds to the totals, under types, what each type of token costs: pitches compare with
+pitches. Merged tokens are of a type of their own, "merged"; the end of a piece is "end".
 
 Of text there are bytes in the place of notes and bars: bytes (those that were scored), loss_byte
 (nats a byte) and bits_byte (the same in bits), which compares models of any vocabulary."""
@@ -50,6 +53,9 @@ def tokeval(
     augmented: Annotated[
         bool, Option("--augmented", help="Also score copies of validation and test pieces.")
     ] = False,
+    by_type: Annotated[
+        bool, Option("--by-type", help="Say in the totals what each type of token costs.")
+    ] = False,
     device: Device = "auto",
     output: Output = "-",
     force: Force = False,
@@ -74,7 +80,7 @@ def tokeval(
     paths = run.inputs(files)
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         chosen = pick(device)
-        evaluation = Evaluation(load(find(model), chosen), chosen, split, augmented)
+        evaluation = Evaluation(load(find(model), chosen), chosen, split, augmented, by_type)
         writer = RecordWriter(out, flush=True)
         for line in run.progress(evaluation.lines(RecordReader(paths, faulty), faulty)):
             writer.write(line)
