@@ -51,6 +51,12 @@ def test_key_accidental_octave_length_and_tie_are_read(tmp_path: Path) -> None:
     ]
 
 
+def test_keys_with_flats_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "flat.abc"
+    path.write_text(HEADER.replace("K:G", "K:Eb") + "CDEF | GABc |]\n")
+    assert [pitch for _, _, pitch in notes(read_tune(path))] == [60, 62, 63, 65, 67, 68, 70, 72]
+
+
 def test_repeats_triplets_and_chords_are_played(tmp_path: Path) -> None:
     data = read_tune(write(tmp_path, "|: (3GGG [CE]2 z :|"))
     once = [(0, 320, 67), (320, 320, 67), (640, 320, 67), (960, 960, 60), (960, 960, 64)]

@@ -197,9 +197,10 @@ def pitch(name: str, sharps: int, altered: dict[str, int]) -> int:
     place = letter + octaves
     if sign:
         altered[place] = ACCIDENTAL[sign]
-    in_key = (step in ORDER_OF_SHARPS[:sharps]) - (sharps < 0 and step in ORDER_OF_SHARPS[sharps:])
+    is_sharp = step in ORDER_OF_SHARPS[: max(sharps, 0)]
+    is_flat = sharps < 0 and step in ORDER_OF_SHARPS[sharps:]
     octave = 5 + letter.islower() + octaves.count("'") - octaves.count(",")
-    return 12 * octave + NATURAL[step] + altered.get(place, in_key)
+    return 12 * octave + NATURAL[step] + altered.get(place, is_sharp - is_flat)
 
 
 def signature(text: str) -> mido.MetaMessage:
