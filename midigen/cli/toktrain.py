@@ -27,6 +27,10 @@ def toktrain(
         str | None,
         Option("--output", "-o", metavar="DIR", help="The model folder to make."),
     ] = None,
+    recipe: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Set all that follows as a recipe does (midigen recipes)."),
+    ] = None,
     minutes: Annotated[float | None, Option(metavar="X", help="Train for so long.")] = None,
     epochs: Annotated[float | None, Option(metavar="X", help="Or: so often over the data.")] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Or: so many steps.")] = None,
@@ -170,6 +174,7 @@ def toktrain(
     from midigen.errors import UsageError
     from midigen.jsonl import RecordReader
     from midigen.prefixes import parse_fields, parse_specials
+    from midigen.recipes import read_recipe
     from midigen.settings import parse_betas
     from midigen.spool import Source, is_sealed
     from midigen.tokenizers import learned
@@ -208,7 +213,9 @@ def toktrain(
         "save_dtype": save_dtype,
         "compile": compile or None,
     }
-    asked = {name: value for name, value in options.items() if value is not None}
+    plan = read_recipe(recipe) if recipe else None
+    asked = dict(plan.settings) if plan else {}
+    asked |= {name: value for name, value in options.items() if value is not None}
     lengths = {"minutes": minutes, "epochs": epochs, "steps": steps}
     given = {unit: amount for unit, amount in lengths.items() if amount is not None}
     if len(given) > 1:
@@ -244,6 +251,7 @@ def toktrain(
                 dry_run,
                 shard,
                 find(init_from) if init_from else None,
+                plan,
             ),
             run,
         )
@@ -257,6 +265,10 @@ main = Command(
         Example(
             "ten minutes on augmented records",
             "tokaug --shift 6 tokens.jsonl | toktrain -o my.model --minutes 10",
+        ),
+        Example(
+            "a whole recipe, for two minutes",
+            "toktrain --recipe conditioned --minutes 2 tokens.jsonl -o c.model",
         ),
         Example("what a run would do and take", "toktrain --dry-run --epochs 5 tokens.jsonl"),
         Example(
@@ -308,9 +320,14 @@ and writes it again greedily. Exit code 0: every token was right. Nothing is wri
         "METRICS": """\
 A JSON object a line. event is train (loss of the step, learning rate, tokens a second), eval (the
 mean training loss since the last one; val: losses in nats a token, a note and a bar) or final (the
-kept weights on all of validation and test, in all and for each genre).""",
+kept weights on all of validation and test, in all and for each genre).
+
+Of text, losses are a token and a byte, and bits_byte is bits a byte.""",
+        "TEXT": """Records of text2tok make a language model. --bpe learns merges within words: N of 512 for a book to
+some thousands for a large corpus. Pieces are held out as they are, so that a short book is better
+cut smaller than into 64 KiB: text2tok --per 8k.""",
     },
-    see_also=("toksample", "tokeval", "tokaug", "tokfilter", "midigen-record"),
+    see_also=("toksample", "tokeval", "tokaug", "tokfilter", "text2tok", "midigen-record"),
 )
 
 if __name__ == "__main__":
