@@ -323,9 +323,10 @@ mean training loss since the last one; val: losses in nats a token, a note and a
 kept weights on all of validation and test, in all and for each genre).
 
 Of text, losses are a token and a byte, and bits_byte is bits a byte.""",
-        "TEXT": """Records of text2tok make a language model. --bpe learns merges within words: N of 512 for a book to
-some thousands for a large corpus. Pieces are held out as they are, so that a short book is better
-cut smaller than into 64 KiB: text2tok --per 8k.""",
+        "TEXT": """\
+Records of text2tok make a language model. --bpe learns merges within words: 512 for a book, some
+thousands for a large corpus. Pieces are held out as they are, so that a short book is better cut
+smaller than into 64 KiB: text2tok --per 8k.""",
     },
     see_also=("toksample", "tokeval", "tokaug", "tokfilter", "text2tok", "midigen-record"),
 )
