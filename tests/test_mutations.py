@@ -19,7 +19,6 @@ from midigen.errors import Reject
 from midigen.ingest import Ingested, ingest, parse
 from midigen.reasons import REASONS
 
-TUNES = sorted((Path(__file__).parent / "tunes").glob("*.abc"))
 NOBODYS_FAULT = {"not_midi", "broken", "no_notes", "empty", "too_long", "too_big"}
 """What may become of a damaged file; the other reasons would be a fault of the program."""
 
@@ -30,8 +29,12 @@ def encoder() -> FileEncoder:
 
 
 @cache
+def tunes() -> list[bytes]:
+    return [read_tune(path) for path in sorted((Path(__file__).parent / "tunes").glob("*.abc"))]
+
+
 def tune(number: int) -> bytes:
-    return read_tune(TUNES[number % len(TUNES)])
+    return tunes()[number % len(tunes())]
 
 
 def test_damage_is_a_function_of_the_seed_and_every_kind_occurs() -> None:
@@ -42,7 +45,7 @@ def test_damage_is_a_function_of_the_seed_and_every_kind_occurs() -> None:
     assert sum(data != tune(seed) for seed, (_, data) in enumerate(done)) > 250
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.integers(0, 2**40))
 def test_damaged_file_gives_records_or_a_reject(seed: int) -> None:
     kind, data = mutate(tune(seed), seed)
@@ -56,7 +59,7 @@ def test_damaged_file_gives_records_or_a_reject(seed: int) -> None:
         assert record["meta"].get("ingest") in (None, "sanitised", "salvaged")
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.integers(0, 2**40))
 def test_what_was_mended_needs_no_mending(seed: int) -> None:
     _, data = mutate(tune(seed), seed)
