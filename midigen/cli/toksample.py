@@ -22,8 +22,8 @@ LENGTHS = """\
 one. --tokens N gives at most N token ids and ends where a piece may end. Without one of these the
 model decides when the piece is over, within 32 bars. A prompt does not count.
 
-Text has no bars: there --tokens N gives N bytes, one or two fewer where a character would be cut,
-and without it the model decides, within 1,024 bytes."""
+Text has no bars: there --tokens N gives N bytes of whole characters, and without it the model
+decides, within 1,024 bytes."""
 
 PROMPTS = """\
 With --continue or --only-new, or if files are named, the records that are read are prompts. A
