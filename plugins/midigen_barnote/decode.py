@@ -99,8 +99,8 @@ def _bar_lengths(units: np.ndarray, known: np.ndarray) -> np.ndarray:
 def join(read: Sequenced) -> Sequenced:
     """Join notes of 32 units with one of the same pitch that begins where they end.
 
-    The encoder has split longer notes like this. (A note that is struck again after 32 units looks
-    the same: in 9,000 files there were half as many of these.)
+    The encoder splits longer notes like this. A note that is struck again after 32 units looks the
+    same: 3,093 files had 818 of these, and 1,488 longer notes.
     """
     duration = read.duration.copy()
     key = (read.time << 7) + read.pitch
