@@ -91,8 +91,10 @@ class Moves:
         self.shifts = cache(self._shifts)
         self.velocities = cache(self._velocities)
         self.pitch = pitches_of(self.vocab)
-        pairs = zip(self._words, self.vocab.values, strict=True)
+        pairs = list(zip(self._words, self.vocab.values, strict=True))
         self.context = np.array([_context(kind, value) for kind, value in pairs], dtype=np.uint8)
+        self._track = np.array([int(value) if kind == "track" else -1 for kind, value in pairs])
+        self._key = np.array([kind in _KEYS for kind in self._words])
 
     def _shifts(self, most: int) -> "Tables":
         """Return the transpositions by 1 to `most` semitones, down and up.
@@ -151,6 +153,7 @@ class Moves:
         """Return the indices of `ids` (T,) that are pitches of drums by what stands before them.
 
         A Program or Channel token holds for its own event and for all that follow until the next.
+        Where events name tracks, also the keys of tracks that play nothing but drums.
         """
         context = self.context.take(ids)
         if not (context == DRUM).any():
@@ -158,9 +161,15 @@ class Moves:
         events = context if self.unit == 1 else context.reshape(-1, self.unit).max(axis=1)
         last = np.maximum.accumulate(np.where(events > NOTHING, np.arange(len(events)), 0))
         drums = events.take(last) == DRUM
-        if self.unit > 1:
-            drums = np.repeat(drums, self.unit)
-        return np.flatnonzero(drums & (self.pitch.take(ids) >= 0))
+        is_pitch = self.pitch.take(ids) >= 0
+        if self.unit == 1:
+            return np.flatnonzero(drums & is_pitch)
+        track = self._track.take(ids).reshape(-1, self.unit).max(axis=1)
+        is_note = is_pitch.reshape(-1, self.unit).any(axis=1)
+        alone = np.setdiff1d(track[is_note & drums], track[is_note & ~drums])
+        in_key = np.isin(track, alone[alone >= 0])
+        fixed = np.repeat(drums, self.unit) & is_pitch
+        return np.flatnonzero(fixed | (np.repeat(in_key, self.unit) & self._key.take(ids)))
 
 
 def _context(kind: str, value: str) -> int:
