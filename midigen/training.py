@@ -18,6 +18,7 @@ from midigen.interrupt import Interrupt
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import Prepared, model_config, prepare
 from midigen.ranks import Ranks, join
+from midigen.recipes import Recipe
 from midigen.runfolder import RunFolder, free_name, last_unfinished
 from midigen.settings import DEFAULT_MINUTES, Settings
 from midigen.spool import Source, check_disk, check_same, clear, is_sealed, spool
@@ -47,7 +48,7 @@ class Request:
 
     asked: the settings that were given, by name. source: the stream, or None to read none.
     store: a folder for the token store, or None for the run's own. about: words for the card.
-    init: the model folder that a new run goes on from.
+    init: the model folder that a new run goes on from. recipe: names the stream's tokenizer.
     shard: split the weights between the processes that torchrun has started.
     """
 
@@ -65,6 +66,7 @@ class Request:
     dry: bool = False
     shard: bool = False
     init: Path | None = None
+    recipe: Recipe | None = None
 
 
 class Mute:
@@ -128,6 +130,8 @@ def _prepare(request: Request, settings: Settings, folder: RunFolder, ranks: Ran
     initial = read_initial(request.init) if request.init and not request.resume else None
     if ranks.is_first:
         store = _open_store(request, folder.state)
+        if request.recipe is not None:
+            request.recipe.check(store.tok)
         prepared = prepare(store, settings, merged, initial)
     ranks.wait()
     if not ranks.is_first:

@@ -1,4 +1,4 @@
-"""`midigen`: about the installation itself, and vocabularies learned from data."""
+"""`midigen`: about the installation itself, recipes, and vocabularies learned from data."""
 
 from typing import Annotated
 
@@ -145,10 +145,58 @@ def learn(
     )
 
 
+def recipes(
+    run: Run,
+    name: Annotated[
+        str | None, Argument(metavar="[NAME]", help="Show this recipe as commands for the shell.")
+    ] = None,
+    folder: Annotated[
+        str, Argument(metavar="[FOLDER]", help="The MIDI files that the commands read.")
+    ] = "midi",
+    output: Annotated[
+        str | None,
+        Option("--output", "-o", metavar="DIR", help="Where the results go; without it NAME.run."),
+    ] = None,
+    minutes: Annotated[
+        float | None, Option(metavar="X", min=0.01, help="Train so long instead of the recipe's.")
+    ] = None,
+    execute: Annotated[bool, Option("--run", help="Run the commands.")] = False,
+    json: Json = False,
+) -> None:
+    """List whole experiments, show one as commands, or run it: from MIDI files to a sample.
+
+    A recipe sets tokenizer, model, windows, optimiser, schedule and stopping, as published systems
+    had them. Options of "toktrain --recipe NAME" change what it sets.
+    """
+    from midigen.doctor import table
+    from midigen.recipes import execute as run_script
+    from midigen.recipes import list_recipes, read_recipe
+
+    if name is None:
+        if json:
+            from midigen.jsonl import RecordWriter
+
+            with run.output() as out:
+                writer = RecordWriter(out)
+                for found in list_recipes():
+                    writer.write(found)
+            return
+        for line in table(list_recipes()):
+            print(line)
+        return
+    length = f"--minutes {minutes:g}" if minutes is not None else ""
+    script = read_recipe(name).script(folder, output or f"{name}.run", length)
+    if execute:
+        run.message(f"{name}:\n{script}")
+        run.exit_code = run_script(script)
+    else:
+        print(script, end="")
+
+
 main = CommandGroup(
     "midigen",
-    "About the installation, its plugins and models; and vocabularies learned from data.",
-    [plugins, doctor, learn],
+    "About the installation, its plugins and models; whole experiments; learned vocabularies.",
+    [plugins, doctor, recipes, learn],
     examples=(
         Example("the installed plugins as JSON Lines", "midigen plugins --json"),
         Example("what is installed, and whether it works", "midigen doctor"),
@@ -156,6 +204,7 @@ main = CommandGroup(
             "a vocabulary of the chords in a folder, for LSTMs and others that read pitch strings",
             "midigen learn --tokenizer pitch:chords=sets -o chords.tok.json tunes",
         ),
+        Example("the commands of a whole experiment", "midigen recipes lstm tunes -o lstm.run"),
     ),
     see_also=("midi2tok", "toktrain", "toksample"),
 )
