@@ -80,7 +80,8 @@ class Recipe:
         known = f" --tokenizer {tokenizer}" if self.learn else ""
         lines += [
             f"midi2tok --tokenizer {tokenizer} {source}{copies}"
-            f" | toktrain --recipe {self.name}{more}{known} -o {target}/model > {target}/metrics.jsonl",
+            f" | toktrain --recipe {self.name}{more}{known} -o {target}/model"
+            f" > {target}/metrics.jsonl",
             f"toksample -m {target}/model {self.sample}"
             f" | tok2midi{known} -o {target}/sample.mid --force",
         ]
