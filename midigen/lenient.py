@@ -22,6 +22,7 @@ _ONE_BYTE = (0xC0, 0xD0)
 _SYSEX = (0xF0, 0xF7)
 _SYSTEM = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0, 0xF8: 0, 0xFA: 0, 0xFB: 0, 0xFC: 0, 0xFE: 0}
 """Data bytes of system messages: they have no place in a file, but some hold them."""
+_END = bytes((META, END_OF_TRACK))
 _MAX_QUANTITY = 0x0FFFFFFF
 _HEADER = re.compile(rb"MThd|(?:.Thd|M.hd|MT.d|MTh.)\x00\x00\x00\x06", re.DOTALL)
 """The tag of a header; one with a damaged letter, too, if its length is that of a header."""
@@ -49,13 +50,12 @@ class Event(NamedTuple):
 class Track:
     """The events of one track up to the first that makes no sense.
 
-    fault: what made none, or what else was wrong with the chunk; empty if nothing was. clipped:
-    data bytes above 127, 127 now. ended: there was an end of track. stop: offset of what follows.
+    fault: what made none, or what else was wrong with the chunk; empty if nothing was. ended: there
+    was an end of track. stop: offset of what follows.
     """
 
     events: list[Event] = field(default_factory=list)
     fault: str = ""
-    clipped: int = 0
     ended: bool = False
     stop: int = 0
 
@@ -169,59 +169,62 @@ def read_events(body: bytes, *, exact: bool) -> Track:
     tick = status = at = 0
     sound = None  # how many events stand before the first data byte above 127
     try:
-        while at < len(body):
+        while at < len(body) and not track.ended:
             delta, at = _quantity(body, at)
             # More than four bytes are no time at all: such files begin anew with the next event.
             tick += delta if delta <= _MAX_QUANTITY else 0
             if tick > MAX_TICK:
                 raise _NonsenseError("more than 2**31 ticks")
-            kind = body[at]
-            if kind == META:
-                length, begin = _quantity(body, at + 2)
-                message, at = _take(body, at, begin, length)
-                if message[1] == END_OF_TRACK:
-                    track.ended = True
-                    break
+            message, at = _message(body, at, status)
+            if message.startswith(_END):
+                track.ended = True
+            elif message:
+                if message[0] != META:
+                    status = message[0]
+                    if max(message[1:]) > 127:
+                        sound = len(events) if sound is None else sound
+                        message = bytes((status, *(min(value, 127) for value in message[1:])))
                 events.append(Event(tick, message))
-            elif kind in _SYSEX:
-                length, begin = _quantity(body, at + 1)
-                _, at = _take(body, at, begin, length)
-            elif kind >= 0xF0:
-                if kind not in _SYSTEM:
-                    raise _NonsenseError(f"status 0x{kind:02x}")
-                at += 1 + _SYSTEM[kind]
-            else:
-                if kind >= 0x80:
-                    status = kind
-                    at += 1
-                elif not status:
-                    raise _NonsenseError("data without a status")
-                size = 1 if status & 0xF0 in _ONE_BYTE else 2
-                values, at = _take(body, at, at, size)
-                if max(values) > 127:
-                    sound = len(events) if sound is None else sound
-                    track.clipped += sum(value > 127 for value in values)
-                    values = bytes(min(value, 127) for value in values)
-                events.append(Event(tick, bytes((status,)) + values))
-            if len(events) > MAX_EVENTS:
-                raise too_big()
+                if len(events) > MAX_EVENTS:
+                    raise too_big()
     except _NonsenseError as error:
         track.fault = str(error)
-    except IndexError:
-        track.fault = "cut off"
     if sound is not None and not (exact and track.ended and at == len(body)):
         del events[sound:]
-        track.clipped = 0
         track.fault = track.fault or "data bytes above 127"
     track.stop = min(at, len(body))
     return track
 
 
+def _message(body: bytes, at: int, status: int) -> tuple[bytes, int]:
+    """Return the message at `at`, and what follows; nothing of a system message.
+
+    status: that of the last channel message, which a message without one shares.
+    """
+    kind = _byte(body, at)
+    if kind == META:
+        length, begin = _quantity(body, at + 2)
+        return _take(body, at, begin + length)
+    if kind in _SYSEX:
+        length, begin = _quantity(body, at + 1)
+        return b"", _take(body, at, begin + length)[1]
+    if kind >= 0xF0:
+        if kind not in _SYSTEM:
+            raise _NonsenseError(f"status 0x{kind:02x}")
+        return b"", at + 1 + _SYSTEM[kind]
+    if kind >= 0x80:
+        status, at = kind, at + 1
+    elif not status:
+        raise _NonsenseError("data without a status")
+    values, at = _take(body, at, at + (1 if status & 0xF0 in _ONE_BYTE else 2))
+    return bytes((status,)) + values, at
+
+
 def _quantity(body: bytes, at: int) -> tuple[int, int]:
-    """Return the variable-length quantity at `at` and what follows. Raises IndexError."""
+    """Return the variable-length quantity at `at`, and what follows."""
     value = 0
     while True:
-        byte = body[at]
+        byte = _byte(body, at)
         at += 1
         # It may have any length; what is too large only has to stay so.
         value = min(value << 7 | byte & 0x7F, _MAX_QUANTITY + 1 << 7)
@@ -229,9 +232,14 @@ def _quantity(body: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _take(body: bytes, start: int, begin: int, size: int) -> tuple[bytes, int]:
-    """Return the bytes from `start` to `size` after `begin`, and the end. Raises IndexError."""
-    stop = begin + size
+def _byte(body: bytes, at: int) -> int:
+    if at >= len(body):
+        raise _NonsenseError("cut off")
+    return body[at]
+
+
+def _take(body: bytes, start: int, stop: int) -> tuple[bytes, int]:
+    """Return the bytes from `start` to `stop`, and `stop`."""
     if stop > len(body):
-        raise IndexError
+        raise _NonsenseError("cut off")
     return body[start:stop], stop
