@@ -697,6 +697,20 @@ def test_check_reports_what_is_lost(run: Runner, tunes: Path, hexdumps: Path) ->
     assert listed(run, "lost.jsonl") == lines * 2
 
 
+def test_encoder_that_travels_to_a_worker_does_the_same(tunes: Path) -> None:
+    import pickle
+
+    from midigen.encoding import FileEncoder
+    from midigen.ingest import Limits
+
+    encoder = FileEncoder("remi", {"genre": "folk"}, Limits(notes=100), strict=True, check=True)
+    files = [path.read_bytes() for path in sorted(tunes.glob("*.mid"))]
+    here, there = encoder(files), pickle.loads(pickle.dumps(encoder))(files)
+    assert there == here
+    assert here.trip is not None and b'"genre":"folk"' in here.data
+    assert {reason for _, reason, _ in here.rejects} == {"too_many_notes"}
+
+
 def test_check_is_the_same_with_any_number_of_jobs(run: Runner, tunes: Path) -> None:
     files = [*sorted(tunes.glob("*.mid"))] * 5
     one, two = (run("midi2tok", f"-j{n}", "--check", f"{n}.jsonl", *files) for n in (1, 2))
