@@ -17,7 +17,7 @@ pitch out of range or without a time signature is rejected (``tokenizer``).
 **Parameters** change what becomes of these:
 
     outside=drop    leaves notes out of range out; outside=fold moves them by octaves
-                    (`meta.lossy`: ``pitch``)
+                    (meta.lossy: pitch)
     short=keep      notes that would go get a sixteenth
     meter=4/4       this signature, or another, holds where a piece begins without one
 

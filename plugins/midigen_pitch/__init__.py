@@ -5,13 +5,13 @@ of scientific pitch notation, spelt with sharps: middle C is C4; the notes are t
 to C8. What begins less than a twelfth of a quarter behind the first note of a chord belongs to it.
 Three vocabularies:
 
-    pitch                 a chord is its set of pitch classes, ``Chord_0.4.7`` for C major in any
+    pitch                 a chord is its set of pitch classes, Chord_0.4.7 for C major in any
                           position. All 4,083 sets of two to twelve classes have a token. Octaves
                           of one note are the highest of them.
     pitch:chords=top      no chords: the highest note of each moment.
     pitch:@, learned      the chords that occur in your files, as pitch classes or as the pitches
-                          themselves, ``Chord_C4.E4.G4``: ``midigen learn --tokenizer
-                          pitch:chords=sets -o my.tok.json FILES``.
+                          themselves, Chord_C4.E4.G4:
+                          midigen learn --tokenizer pitch:chords=sets -o my.tok.json FILES
 
 **It holds** the order of moments, the pitch of each note that begins alone, and of what begins
 together the set of pitches, the set of pitch classes, or the highest pitch.
