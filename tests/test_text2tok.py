@@ -94,7 +94,7 @@ def test_sizes_prefer_line_ends_then_spaces_and_the_last_two_pieces_are_alike() 
 def test_what_is_longer_than_the_longest_piece_is_cut_between_characters() -> None:
     data = ("é" * 100 + "\n" + "b" * 9 + "\n").encode()
     for unit in ("line", "paragraph"):
-        pieces = cut(data, Per(unit, 64))  # type: ignore[arg-type]
+        pieces = cut(data, Per(unit, 64))
         assert b"".join(pieces) == data
         assert [len(piece.decode().encode()) for piece in pieces][:3] == [64, 64, 64]
 
@@ -116,7 +116,7 @@ def test_a_line_is_passed_on_before_the_text_ends() -> None:
             buffer[: len(line)] = line
             return len(line)
 
-    pieces = Per("line").pieces(io.BufferedReader(Slow()))  # type: ignore[type-var]
+    pieces = Per("line").pieces(io.BufferedReader(Slow()))
     assert [next(pieces), next(pieces)] == [b"one\n", b"two\n"]
 
 
