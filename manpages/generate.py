@@ -6,6 +6,7 @@ not what it would be. The pages have no dates, so that the same sources give the
 
 import importlib
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,8 @@ def text_page(source: Path) -> str:
         if line.startswith("{{docstring "):
             module = importlib.import_module(line.split()[1].rstrip("}"))
             quoted = inspect.getdoc(module) or ""
-            lines.append(quoted.partition("\n\n")[2])
+            # Its headings are parts of the page's.
+            lines.append(re.sub(r"^# ", "## ", quoted.partition("\n\n")[2], flags=re.MULTILINE))
         else:
             lines.append(line)
     group = {"5": "File Formats", "7": "Miscellaneous Information"}[section]

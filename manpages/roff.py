@@ -1,14 +1,17 @@
 """Turns the plain markup of help texts into the man macros of roff.
 
 Blocks are parted by blank lines: ``# Heading``, ``## Heading``, ``- item`` lists, ``| tables |``
-(their first column names, the last describes), text that is indented by four columns or follows a
+(their first column names, the last describes; of more than four columns all stand side by side),
+text that is indented by four columns or follows a
 line with a backspace (as Click marks it) stands as it is, and the rest are paragraphs. Inside a
-line, `backquotes` and --options are bold.
+line, `backquotes`, **asterisks** and --options are bold.
 """
 
 import re
 from collections.abc import Callable
 
+_DESCRIBED = 4
+"""Most columns of a table whose last one describes."""
 _SPECIAL = {
     "\\": "\\e",
     "-": "\\-",
@@ -30,9 +33,10 @@ def bold(text: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Return a line of text with its `backquoted` words and its --options in bold."""
-    parts = re.split(r"(``.+?``|`[^`]+`|(?<!\S)--[a-z][a-z-]*)", " ".join(text.split()))
-    shown = [bold(part.strip("`")) if i % 2 else escape(part) for i, part in enumerate(parts)]
+    """Return a line of text with `backquoted` and **starred** words and its --options in bold."""
+    marks = r"(``.+?``|`[^`]+`|\*\*[^*]+\*\*|(?<!\S)--[a-z][a-z-]*)"
+    parts = re.split(marks, " ".join(text.split()))
+    shown = [bold(part.strip("`*")) if i % 2 else escape(part) for i, part in enumerate(parts)]
     return "".join(shown)
 
 
@@ -66,13 +70,23 @@ def _literal(lines: list[str]) -> str:
 
 
 def _table(lines: list[str]) -> str:
-    rows = [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in lines[2:]]
+    rows = [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in lines]
+    if len(rows[0]) > _DESCRIBED:
+        return _columns([[cell.strip().replace("`", "") for cell in row] for row in rows])
     shown = []
-    for row in rows:
+    for row in rows[2:]:
         name, *between, text = (cell.strip().replace("\\|", "|") for cell in row)
         tag = bold(name.strip("`")) + "".join(f" ({inline(cell)})" for cell in between)
         shown.append(f".TP\n{tag}\n{inline(text)}\n")
     return "".join(shown)
+
+
+def _columns(rows: list[list[str]]) -> str:
+    """Return a table as it stands; its second row, the line below the names, is left out."""
+    del rows[1]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return _literal(lines)
 
 
 def _list(lines: list[str]) -> str:

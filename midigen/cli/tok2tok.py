@@ -97,5 +97,5 @@ main = Command(
         ),
     ),
     sections={"WHAT STAYS": WHAT_STAYS, "REJECTS": REJECTS},
-    see_also=("midi2tok", "tok2midi", "tokcut", "midigen-record"),
+    see_also=("midi2tok", "tok2midi", "tokcut", "midigen-record", "midigen-tokenizers"),
 )

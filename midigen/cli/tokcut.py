@@ -128,5 +128,5 @@ main = Command(
         ),
     ),
     sections={"CUTS": CUTS, "KEYS": KEYS, "RECORDS": RECORDS},
-    see_also=("tokfilter", "tokaug", "tok2tok", "midigen-record"),
+    see_also=("tokfilter", "tokaug", "tok2tok", "midigen-record", "midigen-tokenizers"),
 )
