@@ -1,6 +1,59 @@
-"""`miditok`: MidiTok's other tokenizers, and any `tokenizer.json` of MidiTok.
+"""`miditok`: MidiTok's other tokenizers, and any ``tokenizer.json`` of MidiTok.
 
-Parameters as in `midigen_miditok.config`.
+``miditok:class=TSD,...``: parameters as in `midigen_miditok.config`, vocabularies and ids those of
+MidiTok 3 for the same configuration. TSD, MIDILike and Structured are encoded by array code where
+it covers the configuration, all others by MidiTok; every class is decoded, and has its grammar,
+here.
+
+| class | a sequence | one note | time |
+|---|---|---|---|
+| TSD | a stream of tokens | Program Pitch Velocity Duration | TimeShift |
+| MIDILike | the same | Program NoteOn Velocity ... NoteOff | TimeShift |
+| Structured | the same, in one order | TimeShift Program Pitch Velocity Duration | TimeShift |
+| CPWord | events: note, bar, position, rest | one event | bars, positions |
+| Octuple | events: notes alone | one event | bar and position of each note |
+| MuMIDI | events: note, program, position, bar | one event | bars, positions, both numbered |
+| MMM | tracks behind one another | as its base: REMI, TSD or MIDILike | as its base |
+| PerTok | a stream of tokens | Program Pitch MicroTiming Velocity Duration | TimeShift, Bar |
+
+Classes whose tokens are events have one vocabulary a place of the event. These are laid end to end,
+their tokens numbered by place (``0.Pitch_60``, ``3.Velocity_63``), and `unit` is the number of
+places. MuMIDI's shorter events are filled up with PAD.
+
+**What it holds**
+
+| class | onsets | durations | velocities | programs | tempos | signatures | more, if asked for |
+|---|---|---|---|---|---|---|---|
+| TSD, MIDILike | grid | yes | yes | yes | yes | yes | all of `remi` |
+| Structured | grid | yes | yes | yes | no | no | - |
+| CPWord | grid | yes | yes | yes | yes | yes | chords, rests |
+| Octuple | grid | yes | yes | yes | at notes | see below | - |
+| MuMIDI | grid | yes | yes | yes | at notes | no | chords |
+| MMM | grid | yes | yes | yes | of the first track | of the first | all of `remi` but controls |
+| PerTok | micro | yes | yes | yes | at notes | see below | bends, controls, keys, chords |
+
+**What it loses.** What lies between the steps of the grid `res`; velocities between the 32 of
+`velocities`; tempos between the 32 of `tempos`; durations beyond the longest; notes outside `pitch`
+and `drumpitch`; track names, and tracks of one program apart where they share a stream. Octuple and
+MuMIDI end after `bars` bars (`meta.lossy`: ``bars``). Octuple with signatures moves what follows a
+change in an empty bar. PerTok with signatures has bars of numerator x denominator / 4 quarters and
+tempos and signatures where the last event was, as MidiTok has. A signature outside `ts` is named in
+`meta.lossy` (``time_signature``). Where MidiTok gives one sequence a track, there is one record a
+part.
+
+**What a repair is**: `decode_cpword`, `decode_octuple`, `decode_mumidi`, `decode_mmm`,
+`decode_pertok` and `event_decode` list theirs.
+
+**Files.** ``--tokenizer FILE.json`` takes a tokenizer.json of MidiTok: records then name
+``miditok:@#fingerprint``. Any configuration is read, except Bar_End tokens and trailing bars of
+REMI and the class BEAT. Its merges stay out, as ids on the wire are base ids: `toktrain --bpe`
+learns its own. A model that was trained on `remi` or `miditok` has a tokenizer.json in its folder,
+with which MidiTok reads and writes the model's ids, merges included; conditions are not in it.
+MidiTok encodes merged ids as the model has them where both see the same bars: for REMI without
+rests.
+
+Source: MidiTok (Fradet et al., MIT), https://github.com/Natooz/MidiTok, which names the paper of
+each class.
 """
 
 from collections.abc import Mapping, Sequence
