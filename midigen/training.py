@@ -281,7 +281,12 @@ def _optimizer(prepared: Prepared, device: str, dtype: "torch.dtype", ranks: Ran
 
 
 def _run(trainer: Trainer, teller: Teller, *, longer: bool) -> Ending:
-    """Train on. A run that had ended, and is not to be longer, only lacked its last words."""
+    """Train on. A run that had ended, and is not to be longer, only lacked its last words.
+
+    Raises MidigenError, saying what is saved, where nothing can be written any more.
+    """
+    from safetensors import SafetensorError
+
     if trainer.progress.finished and not longer:
         return trainer.ending()
     trainer.reopen()
@@ -289,7 +294,19 @@ def _run(trainer: Trainer, teller: Teller, *, longer: bool) -> Ending:
     total = trainer.schedule.steps
     with interrupt.caught(), teller.progress(total=total, unit="step") as bar:
         bar.update(trainer.progress.step)
-        return trainer.run(bar, lambda: interrupt.asked)
+        try:
+            return trainer.run(bar, lambda: interrupt.asked)
+        except (OSError, SafetensorError) as error:
+            raise _unwritable(trainer.folder, error) from error
+
+
+def _unwritable(folder: Path, error: Exception) -> MidigenError:
+    why = getattr(error, "strerror", None) or str(error)
+    kept = "nothing of the run was saved yet"
+    if checkpointing.exists(folder):
+        step = checkpointing.read_progress(folder).step
+        kept = f"step {step} is saved, and --resume goes on from there"
+    return MidigenError(f"cannot write in {folder}: {why}; {kept}")
 
 
 def _finish(

@@ -3,16 +3,27 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from conftest import Runner
 from hand_records import lines_of, piece, record_of, unknown_tok
+from tqdm import tqdm
+from training_data import store_of
 
 from midigen import checkpointing, modelfolder
+from midigen.errors import MidigenError
 from midigen.jsonl import loads
+from midigen.metrics import Metrics
+from midigen.optimizer import Optimizer
+from midigen.preparation import prepare
+from midigen.settings import Settings
+from midigen.trainer import Trainer
+from midigen.windows import Batch
 
 TINY = (
     *("--model", "llama:width=16,layers=1,head=8", "--preset", "tiny", "--window", "32"),
@@ -20,6 +31,7 @@ TINY = (
     *("--patience", "0", "--condition-least", "2"),
 )
 STATE = "training/state.safetensors"
+ENV = {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
@@ -313,3 +325,53 @@ def test_no_half_written_store_is_taken_for_a_whole_one(run: Runner, stream: Pat
     (half / "ids.bin").write_bytes(b"\1\0")
     run("toktrain", stream, "-o", "m", "--steps", "1", *TINY)
     assert (run.folder / "m/training/store/ids.bin").stat().st_size > 2
+
+
+def test_a_full_disk_ends_a_run_and_leaves_what_was_saved(run: Runner, stream: Path) -> None:
+    """A limit on the size of files stands for the disk."""
+    model = "--model llama:width=64,layers=2,head=16 --window 32 --batch 128 --condition none"
+    common = f"{model} --evals 20 --eval-tokens 64 --patience 0"
+    run.shell(f"toktrain in.jsonl -o m {common} --steps 4", env=ENV)
+    done = run.shell(
+        "ulimit -f 300; toktrain --resume -o m --steps 40 > /dev/null", code=1, env=ENV
+    )
+    assert "cannot write in" in done.err and "step 4 is saved" in done.err
+    assert "Traceback" not in done.err
+    run("toktrain", "--resume", "-o", "m", "--steps", "6", env=ENV)
+    assert checkpointing.read_progress(run.folder / "m/training").step == 6
+
+
+class Diverging:
+    """An optimiser whose loss is no number from its third step on."""
+
+    def __init__(self, inner: Optimizer) -> None:
+        self.inner, self.steps = inner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(self, batch: Batch, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+        self.steps += 1
+        loss, norm = self.inner.step(batch, rate)
+        return (loss * float("nan") if self.steps > 2 else loss), norm
+
+
+def test_a_loss_that_is_no_number_ends_a_run_and_leaves_what_was_saved(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [piece(k) for k in range(40)])
+    settings = Settings(
+        model="llama:width=16,layers=1,head=8", window=32, batch=128, unit="steps", amount=20,
+        evals=20, eval_tokens=64, condition=(),
+    )  # fmt: skip
+    prepared = prepare(store, settings, tmp_path / "merged")
+    inner = Optimizer(prepared.model, "cpu", torch.float32, settings)
+    trainer = Trainer(
+        Diverging(inner),  # type: ignore[arg-type]
+        prepared.windows, prepared.held_out("val", 64), settings, prepared.schedule, tmp_path,
+        Metrics(None, sys.stdout, table=False), lambda: None,
+    )  # fmt: skip
+    with tqdm(disable=True) as bar, pytest.raises(MidigenError, match="not a number at step 3"):
+        trainer.run(bar, lambda: False)
+    assert checkpointing.read_progress(tmp_path).step == 2
+    goes_on = Optimizer(prepared.model, "cpu", torch.float32, settings)
+    checkpointing.load(tmp_path, goes_on)
+    assert all(weight.isfinite().all() for weight in goes_on.master.parameters())
