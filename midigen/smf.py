@@ -159,11 +159,15 @@ def _status(steps: Steps, place: np.ndarray, chunk: np.ndarray) -> np.ndarray:
     named = status >= 0x80
     if named.all():
         return status
-    # Meta events and system messages do not end a running status; many files rely on it.
-    is_channel = named & (status < SYSTEM)
-    last = np.maximum.accumulate(np.where(is_channel, np.arange(len(place)), 0))
-    runs = is_channel[last] & (chunk[last] == chunk)
-    return np.where(named, status, np.where(runs, status[last], 0))
+    # Meta events and system messages do not end a running status; many files rely on it. Where a
+    # track begins none runs.
+    marks = named & (status < SYSTEM)
+    begins = np.searchsorted(chunk, np.arange(len(steps.start)))
+    marks[begins[begins < len(marks)]] = True
+    places = np.flatnonzero(marks)
+    held = np.where(named[places] & (status[places] < SYSTEM), status[places], 0)
+    runs = np.repeat(held, np.diff(places, append=len(marks)))
+    return np.where(named, status, runs)
 
 
 def _ticks(steps: Steps, place: np.ndarray, chunk: np.ndarray) -> np.ndarray:
