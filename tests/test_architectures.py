@@ -3,16 +3,31 @@
 import copy
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from plain_models import PLAIN, load, name_in
+from tiny_model import tiny_vocab
 from torch import Tensor, nn
 
+from midigen import checkpointing, modelfolder
+from midigen.checkpointing import Progress
+from midigen.constrain import Lifted
+from midigen.draft import Draft
 from midigen.errors import MidigenError
+from midigen.optimizer import Optimizer
+from midigen.plan import Limits, Plan
+from midigen.prompts import unprompted
 from midigen.registry import load as load_plugin
+from midigen.sampler import Settings, sample
+from midigen.settings import Settings as RunSettings
+from midigen.split import SplitRule
+from midigen.tokenizers import tokenizer_of
+from midigen.windows import START, Batch
 
 V = 29
 SMALL: dict[str, dict[str, Any]] = {
@@ -208,8 +223,60 @@ def test_a_window_beyond_the_learned_positions_is_refused() -> None:
     model(some_ids(1, 10))
     with pytest.raises(MidigenError, match="a window of 11 is longer than the 10 positions"):
         model(some_ids(1, 11))
-    cache = model.new_cache(2, 20)
-    cache.starts[:] = torch.tensor([6, 8])
-    model.step(some_ids(2, 16), cache)
-    with pytest.raises(MidigenError, match="longer than the 10 positions"):
-        model.step(some_ids(2, 1), cache)
+
+
+@every
+def test_a_folder_samples_beyond_its_window(name: str, tmp_path: Path) -> None:
+    """Saved, loaded, and read step by step; a row that is full begins anew while others go on."""
+    vocab = tiny_vocab()
+    plugin = load_plugin("models", name)
+    config = plugin.Config(**SMALL[name] | ({"positions": 48} if name == "musicgpt" else {}))
+    torch.manual_seed(4)
+    modelfolder.save(
+        tmp_path,
+        plugin.build(config, len(vocab)).state_dict(),
+        plugin=name,
+        model_config=config,
+        vocab=vocab,
+        split_rule=SplitRule(),
+        window=48,
+    )
+    loaded = modelfolder.load(tmp_path)
+    tokenizer = tokenizer_of(vocab.tok)
+    grammar = Lifted(tokenizer.grammar(), vocab.expansions)
+    plan = Plan(vocab, tokenizer, grammar, Limits(tokens=120), loaded.window, seed=3)
+
+    def write(batch: int) -> list[list[int]]:
+        drafts = (Draft(plan, unprompted(plan, {}), index) for index in range(3))
+        return [d.new for d in sample(loaded.model, loaded.window, drafts, Settings(), batch)]
+
+    together = write(3)
+    assert together == write(1)
+    assert all(60 < len(ids) <= 120 and plan.is_valid(ids) for ids in together)
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_model_learns_and_goes_on_bit_for_bit(
+    name: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """With dropout and packed rows, from a state that was saved on the way."""
+    rows = (np.arange(2 * 65).reshape(2, 65) * 3) % V
+    segments = some_segments(2, 64).numpy()
+    batch = Batch(rows[:, :-1], rows[:, 1:], segments, START, 128, True)
+
+    def fresh() -> Optimizer:
+        model = build(name, dropout=0.1).float()
+        return Optimizer(model, "cpu", dtype, RunSettings(lr=1e-2))
+
+    torch.manual_seed(0)
+    straight = fresh()
+    losses = [straight.step(batch, 1e-2)[0] for _ in range(10)]
+    checkpointing.save(tmp_path, straight, Progress(step=10))
+    losses += [straight.step(batch, 1e-2)[0] for _ in range(20)]
+    assert losses[-1] < 0.7 * losses[0]
+    resumed = fresh()
+    checkpointing.load(tmp_path, resumed)
+    assert [resumed.step(batch, 1e-2)[0] for _ in range(20)] == losses[10:]
+    for one, other in zip(straight.master.parameters(), resumed.master.parameters(), strict=True):
+        assert torch.equal(one, other)

@@ -16,8 +16,8 @@ from torch.autograd.function import Function
 
 from midigen.layers.noise import STEP, Noise
 
-_SCORES = 1 << 19
-"""Scores a tile: 1 MiB in bf16, so that two tiles and what they read stay in L2."""
+_SCORES = 1 << 20
+"""Scores a tile, at most: 2 MiB in bf16."""
 _BLOCK = 128
 """Places whose scores are computed together, at most."""
 NEVER = -1e9
@@ -25,53 +25,51 @@ NEVER = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Some rows and heads; the scores of their places ``begin..end`` with all places up to `end`.
+    """The scores of places ``begin..end`` with all places up to `end`, in some heads of some rows.
 
-    number: counts the tiles of one pass, for their noise.
+    at: these heads, of the B H of all rows. number: counts the tiles of a pass, for their noise.
     """
 
-    rows: slice
-    heads: slice
+    at: slice
     begin: int
     end: int
     number: int
 
 
 def tiles(B: int, H: int, T: int) -> Iterator[list[Tile]]:
-    """Yield lists of the tiles that have the same rows and heads; together they cover all."""
+    """Yield lists of tiles of the same heads; together they cover all. None parts two rows."""
     block = min(_BLOCK, T, max(16, _SCORES // T))
-    heads = min(H, max(1, _SCORES // (block * T)))
-    rows = max(1, _SCORES // (block * T * heads))
+    heads = max(1, _SCORES // (block * T))
+    step = heads // H * H if heads >= H else next(n for n in range(heads, 0, -1) if H % n == 0)
     number = 0
-    for low in range(0, B, rows):
-        for head in range(0, H, heads):
-            found = []
-            for begin in range(0, T, block):
-                end = min(T, begin + block)
-                part = slice(low, min(B, low + rows)), slice(head, min(H, head + heads))
-                found.append(Tile(*part, begin, end, number))
-                number += 1
-            yield found
+    for low in range(0, B * H, step):
+        found = []
+        for begin in range(0, T, block):
+            at = slice(low, min(B * H, low + step))
+            found.append(Tile(at, begin, min(T, begin + block), number))
+            number += 1
+        yield found
 
 
 class Masks:
-    """Takes from scores what places may not see: what comes later, and other segments."""
+    """Takes from scores what places may not see: what comes later, and other segments (B, T)."""
 
-    def __init__(self, segments: Tensor | None, like: Tensor) -> None:
+    def __init__(self, segments: Tensor | None, heads: int, like: Tensor) -> None:
         self._future = torch.full((_BLOCK, _BLOCK), NEVER, dtype=like.dtype).triu_(1)
         self._segments = segments
+        self._heads = heads
 
     def apply(self, scores: Tensor, tile: Tile) -> None:
-        """Mask scores (rows H, t, end) in place."""
+        """Mask scores (N, t, end) in place."""
         t = scores.shape[1]
         scores[:, :, tile.begin :].add_(self._future[:t, :t])
         if self._segments is None:
             return
-        mine = self._segments[tile.rows]
-        other = mine[:, tile.begin : tile.end, None] != mine[:, None, : tile.end]
+        first, last = tile.at.start // self._heads, (tile.at.stop - 1) // self._heads
+        rows = self._segments[first : last + 1]
+        other = rows[:, tile.begin : tile.end, None] != rows[:, None, : tile.end]
         if other.any():
-            rows = scores.unflatten(0, (len(mine), -1))
-            rows.masked_fill_(other[:, None], NEVER)
+            scores.unflatten(0, (len(rows), -1)).masked_fill_(other[:, None], NEVER)
 
 
 class Scratch:
@@ -82,7 +80,7 @@ class Scratch:
         self._like = like
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """Return memory of this shape; it holds what was last written under this name."""
+        """Return memory of this shape: zeros at first, later what was written under this name."""
         count = math.prod(shape)
         held = self._held.get(name)
         if held is None or len(held) < count:
@@ -91,13 +89,13 @@ class Scratch:
 
 
 def fold(x: Tensor) -> Tensor:
-    """Return (rows, T, H, D) as (rows H, T, D), contiguous."""
-    return x.transpose(1, 2).flatten(0, 1).contiguous()
+    """Return (B, T, n, H, D) as (n, B H, T, D), contiguous."""
+    return x.permute(2, 0, 3, 1, 4).contiguous().flatten(1, 2)
 
 
-def unfold(x: Tensor, tile: Tile) -> Tensor:
-    """Return (rows H, T, D) as (rows, T, H, D)."""
-    return x.unflatten(0, (-1, tile.heads.stop - tile.heads.start)).transpose(1, 2)
+def unfold(x: Tensor, heads: int) -> Tensor:
+    """Return (n, B H, T, D) as (B, T, n, H, D), contiguous."""
+    return x.unflatten(1, (-1, heads)).permute(1, 3, 0, 2, 4).contiguous()
 
 
 def softmax_(scores: Tensor) -> None:
@@ -136,71 +134,55 @@ class _Attention(Function):
         start: int,
     ) -> Tensor:
         B, T, _, H, D = packed.shape
-        ctx.save_for_backward(packed, memory, segments)
-        ctx.noise, ctx.start = noise, start
-        out = packed.new_empty(B, T, H, D)
-        masks, scratch = Masks(segments, packed), Scratch(packed)
+        q, *pair = fold(packed)
+        k, v = pair if memory is None else fold(memory)
+        q.mul_(1 / math.sqrt(D))
+        ctx.save_for_backward(q, k, v, segments)
+        ctx.noise, ctx.start, ctx.heads, ctx.shared = noise, start, H, memory is None
+        y = torch.empty_like(q)
+        masks, scratch = Masks(segments, H, q), Scratch(q)
         for group in tiles(B, H, T):
-            q, k, v = _load(packed, memory, group[0])
             for tile in group:
                 p = _weights(q, k, tile, masks, scratch)
                 if noise is not None:
                     p.mul_(noise_of(noise, start, tile, p))
-                y = torch.bmm(p, v[:, : tile.end])
-                out[tile.rows, tile.begin : tile.end, tile.heads] = unfold(y, tile)
-        return out
+                y[tile.at, tile.begin : tile.end] = torch.bmm(p, v[tile.at, : tile.end])
+        return unfold(y[None], H).squeeze(2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        packed, memory, segments = ctx.saved_tensors
+        q, k, v, segments = ctx.saved_tensors
         noise, start = ctx.noise, ctx.start
-        (dout,) = grads
-        B, T, _, H, D = packed.shape
-        dpacked = torch.empty_like(packed)
-        dmemory = torch.empty_like(memory) if memory is not None else None
-        masks, scratch = Masks(segments, packed), Scratch(packed)
-        for group in tiles(B, H, T):
-            q, k, v = _load(packed, memory, group[0])
-            rows, heads = group[0].rows, group[0].heads
-            dy = fold(dout[rows, :, heads])
-            dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        (dy,) = fold(grads[0].unsqueeze(2))
+        made = q.new_zeros(3, *q.shape)
+        masks, scratch = Masks(segments, ctx.heads, q), Scratch(q)
+        for group in tiles(len(grads[0]), ctx.heads, q.shape[1]):
+            dq, dk, dv = made[:, group[0].at]
             for tile in group:
                 here, seen = slice(tile.begin, tile.end), slice(0, tile.end)
                 p = _weights(q, k, tile, masks, scratch)
-                ds = torch.bmm(
-                    dy[:, here], v[:, seen].transpose(1, 2), out=scratch.take("ds", *p.shape)
-                )
+                mine, dmine = q[tile.at, here], dy[tile.at, here]
+                ds = torch.bmm(dmine, v[tile.at, seen].mT, out=scratch.take("ds", *p.shape))
                 if noise is None:
-                    dv[:, seen].baddbmm_(p.transpose(1, 2), dy[:, here])
+                    dv[:, seen].baddbmm_(p.mT, dmine)
                     softmax_backward_(ds, p)
                 else:
                     mask = noise_of(noise, start, tile, p)
                     softmax_backward_(ds.mul_(mask), p)
-                    dv[:, seen].baddbmm_(p.mul_(mask).transpose(1, 2), dy[:, here])
-                dk[:, seen].baddbmm_(ds.transpose(1, 2), q[:, here])
-                dq[:, here] = torch.bmm(ds, k[:, seen])
-            dq.mul_(1 / math.sqrt(D))
-            for pack, parts in ((dpacked, (dq, dk, dv)), (dmemory, (dk, dv))):
-                if pack is not None:
-                    for place, part in enumerate(parts[: pack.shape[2]]):
-                        pack[rows, :, place, heads] = unfold(part, group[0])
-        return dpacked, dmemory, None, None, None
-
-
-def _load(packed: Tensor, memory: Tensor | None, tile: Tile) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries, scaled, and keys and values of a tile's rows, each (rows H, T, D)."""
-    q = packed[tile.rows, :, 0, tile.heads] * (1 / math.sqrt(packed.shape[-1]))
-    pairs = packed[:, :, 1:] if memory is None else memory
-    k, v = pairs[tile.rows, :, :, tile.heads].unbind(2)
-    return fold(q), fold(k), fold(v)
+                    dv[:, seen].baddbmm_(p.mul_(mask).mT, dmine)
+                dk[:, seen].baddbmm_(ds.mT, mine)
+                dq[:, here] = torch.bmm(ds, k[tile.at, seen])
+        made[0].mul_(1 / math.sqrt(q.shape[2]))
+        if ctx.shared:
+            return unfold(made, ctx.heads), None, None, None, None
+        return unfold(made[:1], ctx.heads), unfold(made[1:], ctx.heads), None, None, None
 
 
 def _weights(q: Tensor, k: Tensor, tile: Tile, masks: Masks, scratch: Scratch) -> Tensor:
-    """Return the attention weights (rows H, t, end) of a tile."""
-    shape = len(q), tile.end - tile.begin, tile.end
-    scores = scratch.take("scores", *shape)
-    keys = k[:, : tile.end].transpose(1, 2)
-    torch.bmm(q[:, tile.begin : tile.end], keys, out=scores)
+    """Return the attention weights (N, t, end) of a tile."""
+    mine, keys = q[tile.at, tile.begin : tile.end], k[tile.at, : tile.end]
+    scores = scratch.take("scores", len(mine), mine.shape[1], tile.end)
+    torch.bmm(mine, keys.mT, out=scores)
     masks.apply(scores, tile)
     softmax_(scores)
     return scores

@@ -6,7 +6,7 @@ from torch import Tensor
 from midigen.errors import MidigenError
 
 State = tuple[Tensor, Tensor]
-"""Output and cell of a layer, (B, W) each."""
+"""Output and cell of a layer, (B, W) each; the cell in fp32 or better."""
 
 
 class Cache:
@@ -18,8 +18,10 @@ class Cache:
     """
 
     def __init__(self, batch: int, capacity: int, layers: int, width: int, like: Tensor) -> None:
+        wide = torch.promote_types(like.dtype, torch.float32)
         self.states: list[State] = [
-            (like.new_zeros(batch, width), like.new_zeros(batch, width)) for _ in range(layers)
+            (like.new_zeros(batch, width), like.new_zeros(batch, width, dtype=wide))
+            for _ in range(layers)
         ]
         self.starts = torch.zeros(batch, device=like.device, dtype=torch.int64)
         self.length = 0

@@ -91,9 +91,10 @@ class Lstm(nn.Module):
         x = self.embedding(ids.t())
         resets = recurrence.resets_of(cache.begins(T), x)
         for number in range(self.config.layers):
-            weights = self._weights(number)
-            state = cache.states[number]
-            _, cells, x = recurrence.run(x, *weights, resets, state, keep=False)
-            cache.states[number] = x[-1].clone(), cells[-1]
+            h, c = cache.states[number]
+            _, cells, x = recurrence.run(x, *self._weights(number), resets, (h, c), keep=False)
+            # In place: tensors that inference mode makes can not be written to outside of it.
+            h.copy_(x[-1])
+            c.copy_(cells[-1])
         cache.advance(T)
         return self._head(x, None)

@@ -39,14 +39,14 @@ class MusicGPT(Decoder):
         nn.init.zeros_(self.output.bias)
 
     def read(self, ids: Tensor, at: Tensor, reading: Reading) -> Tensor:
-        longest = ids.shape[1] if reading.cache is None else int(at.max()) + 1
-        if longest > self.config.positions:
+        most, T = self.config.positions, ids.shape[1]
+        if reading.cache is None and T > most:
             raise MidigenError(
-                f"musicgpt: a window of {longest} is longer than the {self.config.positions}"
-                f" positions it learns; use --window {self.config.positions}, or"
-                f" --model musicgpt:positions={longest}"
+                f"musicgpt: a window of {T} is longer than the {most} positions it learns; use"
+                f" --window {most} or less, or --model musicgpt:positions={T}"
             )
-        memory = self.embedding(ids) + self.positions(at)  # (B, T, W)
+        # The sampler lets a row that is full read one id more, before the row begins anew.
+        memory = self.embedding(ids) + self.positions(at.clamp(max=most - 1))  # (B, T, W)
         x = memory
         for number, layer in enumerate(self.layers):
             x = layer(x, memory, reading, 2 * number)
