@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 from book import write_book
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from remi_walks import accepts, sampled
 from tiny_model import tiny_vocab
@@ -60,6 +60,7 @@ def test_nothing_is_a_reject_and_parameters_are_an_error() -> None:
         tokenizer("text:size=3")
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1))
 def test_any_bytes_come_back_and_places_that_are_not_utf8_are_counted(data: bytes) -> None:
     decoded = TEXT.decode(TEXT.encode(data).parts)
@@ -69,6 +70,7 @@ def test_any_bytes_come_back_and_places_that_are_not_utf8_are_counted(data: byte
     assert decoded.repairs.get("not UTF-8", 0) == shown
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 255))))
 def test_random_ids_of_several_parts_decode(parts: list[list[int]]) -> None:
     assert TEXT.decode(parts).value == b"".join(map(bytes, parts))
@@ -88,11 +90,13 @@ def test_the_grammar_is_pythons_utf8_for_all_short_sequences() -> None:
             assert accepts(GRAMMAR, (lead, *tail)) == is_utf8(bytes((lead, *tail)))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=12))
 def test_the_grammar_takes_what_decodes_without_a_repair(data: bytes) -> None:
     assert accepts(GRAMMAR, data) == (not TEXT.decode([list(data)]).repairs)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_what_closes_a_character_is_as_short_as_can_be(text: str) -> None:
     state = GRAMMAR.start()
@@ -136,6 +140,7 @@ def test_words_are_as_the_page_says() -> None:
     assert words("word") == ["word"] and words(" ") == [" "] and words("") == []
 
 
+@settings(deadline=None)
 @given(SOUP)
 def test_a_text_that_is_cut_at_a_word_has_the_same_words(data: list[int]) -> None:
     ids = np.array(data, np.int64)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from book import write_book
 from conftest import Runner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midigen import cuts
@@ -41,6 +41,7 @@ def book(run: Runner) -> Path:
 
 
 @pytest.mark.parametrize("per", PERS)
+@settings(deadline=None)
 @given(data=TEXTS)
 def test_pieces_are_the_text_and_no_character_is_cut(per: str, data: str) -> None:
     pieces = cut(data.encode(), per)
@@ -51,12 +52,14 @@ def test_pieces_are_the_text_and_no_character_is_cut(per: str, data: str) -> Non
 
 
 @pytest.mark.parametrize("per", PERS)
+@settings(deadline=None)
 @given(data=st.binary(max_size=300))
 def test_pieces_of_any_bytes_are_these_bytes(per: str, data: bytes) -> None:
     pieces = cut(data, per)
     assert b"".join(pieces) == data and all(pieces)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.sampled_from(["line", "paragraph"]))
 def test_a_piece_begins_with_text_and_blank_lines_end_the_one_before(text: str, per: str) -> None:
     pieces = cut(text.encode(), per)
@@ -133,6 +136,7 @@ def test_other_words_are_no_sizes(text: str) -> None:
         parse_per(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_group_does_not_depend_on_case_spacing_or_line_ends(text: str) -> None:
     folded = " ".join(text.split())
