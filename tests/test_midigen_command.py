@@ -83,7 +83,7 @@ def test_doctor_of_a_folder_that_is_no_model_is_an_error(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "no command given; there are plugins, doctor, learn"),
+        ([], "no command given; there are plugins, doctor, recipes, learn"),
         (["plugin"], "No such command 'plugin'"),
         (["plugins", "--jason"], "No such option"),
     ],
@@ -107,7 +107,7 @@ def test_version_and_help_are_there_for_the_group_and_each_command(run: Runner) 
 def test_the_manual_can_walk_the_commands() -> None:
     assert isinstance(main, CommandGroup)
     commands = main.click().commands
-    assert list(commands) == ["plugins", "doctor", "learn"]
+    assert list(commands) == ["plugins", "doctor", "recipes", "learn"]
     assert {"--json", "--quiet", "--traceback"} <= {
         name for param in commands["plugins"].params for name in param.opts
     }
