@@ -4,7 +4,7 @@ Of text, words stand in the place of bars.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from midigen.vocab import Vocab
 
@@ -19,7 +19,8 @@ def context(plan: "Plan", conditions: Sequence[int], ids: Sequence[int]) -> list
 
     All of them behind BOS if that fits. Else as many whole bars as fit in half a window, so that
     the other half stays free, behind the tempo, time signature and program that are in force there.
-    A bar that is longer than that is cut at its front.
+    A bar that is longer than that is cut at its front. A tokenizer that writes these in its own way
+    has a method ``carry(past, ids, most)`` like the function below, adding at most `most` ids.
     """
     vocab = plan.vocab
     bos = [] if vocab.bos is None else [vocab.bos]
@@ -38,7 +39,9 @@ def context(plan: "Plan", conditions: Sequence[int], ids: Sequence[int]) -> list
     if first == len(bars):
         return [*conditions, *_last_units(plan, ids, room)]
     # What is in force takes a few ids more; the half that stays free has room for them.
-    window = carry(vocab.base, ids[: starts[first]], ids[starts[first] :])
+    past, last = ids[: starts[first]], ids[starts[first] :]
+    own: Any = getattr(plan.tokenizer, "carry", None)
+    window = carry(vocab.base, past, last) if own is None else own(past, last, plan.window // 4)
     return [*conditions, *vocab.encode(window).tolist()]
 
 

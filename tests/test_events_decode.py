@@ -13,11 +13,14 @@ from midigen_events import Events
 from midigen_events.vocabulary import TYPES
 from remi_walks import accepts, sampled, spoiled
 from symusic import ControlChange, KeySignature, Note, Score, Tempo, TimeSignature, Track
+from tiny_model import tiny_vocab
 
 from midigen.constrain import Lifted
+from midigen.context import context
 from midigen.errors import Reject
 from midigen.measure import measure
 from midigen.midi import midi_bytes
+from midigen.plan import Limits, Plan
 from midigen.protocols import Grammar
 
 EVENTS = Events()
@@ -353,3 +356,42 @@ def test_bars_are_those_of_the_score(tunes: Path) -> None:
         assert not isinstance(result, Reject)
         counted = measure(Score(path)).n["bars"]
         assert counted - 1 <= len(EVENTS.bar_starts(result.parts[0])) <= counted, path
+
+
+LONG_AGO = """
+time_signature 0 0 0 3 4
+set_tempo 0 0 0 90
+patch_change 0 0 1 0 40
+patch_change 0 0 2 1 50
+patch_change 0 0 3 9 8
+note 1 0 1 0 60 90 4
+set_tempo 2 3 0 100
+patch_change 0 4 1 0 41
+"""
+NOW = """
+patch_change 1 0 3 9 16
+note 3 0 1 0 62 90 4
+note 0 0 3 9 36 90 4
+patch_change 0 0 1 0 7
+"""
+
+
+def test_what_is_in_force_is_carried_into_a_window() -> None:
+    force = "time_signature 0 0 0 3 4\nset_tempo 0 0 0 100\npatch_change 0 0 1 0 41\n"
+    past, now = ids(LONG_AGO), ids(NOW)
+    assert EVENTS.carry(past, now, 100) == ids(force) + now
+    assert EVENTS.carry(past, now, 23) == ids(force)[:16] + now
+    assert EVENTS.carry([], now, 100) == now
+    assert EVENTS.carry(past, [], 100) == ids(force)[:16]
+
+
+def test_a_model_reads_what_is_in_force_before_the_last_bars() -> None:
+    past = ids(LONG_AGO) + ids("note 3 0 2 1 60 90 4") * 30
+    vocab = tiny_vocab("events")
+    plan = Plan(vocab, EVENTS, Lifted(grammar()), Limits(tokens=80), 256, 0)
+    read = context(plan, [], past)
+    assert len(read) <= 256
+    head = ids("time_signature 0 0 0 3 4\nset_tempo 0 0 0 100\npatch_change 0 0 2 1 50")
+    assert read[:24] == head
+    assert read[24:] == past[-len(read) + 24 :]
+    assert len(read) > 128

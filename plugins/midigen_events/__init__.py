@@ -121,3 +121,15 @@ class Events:
         from midigen_events.rows import bar_starts
 
         return bar_starts(np.asarray(ids, dtype=np.int64))
+
+    def carry(self, past: Sequence[int], ids: Sequence[int], most: int) -> list[int]:
+        """Return `ids` behind what `past` left in force, in at most `most` ids.
+
+        Time signature, tempo and the patches of channels that play in `ids`.
+        """
+        import numpy as np
+
+        from midigen_events.rows import in_force
+
+        rows = in_force(*(np.asarray(part, dtype=np.int64) for part in (past, ids)))
+        return [*rows[: most // UNIT].ravel().tolist(), *ids]

@@ -7,6 +7,8 @@ import numpy as np
 from midigen_events import vocabulary as v
 
 _PARAMETERS = v.UNIT - 1
+_CHANNEL = 3
+"""The column of the channel in `Rows.values`."""
 _KINDS = v.NOTE + len(v.TYPES)
 
 
@@ -42,7 +44,7 @@ class Rows:
     whole: np.ndarray
     time: np.ndarray
 
-    def at(self, places: np.ndarray) -> "Rows":
+    def at(self, places: np.ndarray | slice) -> "Rows":
         """Return the events at these places, or where a bool array (K,) is true."""
         return Rows(*(getattr(self, field.name)[places] for field in fields(self)))
 
@@ -87,3 +89,39 @@ def bar_starts(ids: np.ndarray) -> np.ndarray:
     line = since + (rows.time - since) // lengths[held] * lengths[held]
     reached = np.maximum.accumulate(line)
     return rows.place[np.diff(reached, prepend=-1) > 0]
+
+
+def in_force(past: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return rows (R, 8) of ids that set at once what `past` (T,) has set for `ids`.
+
+    The last time signature, the last tempo, and the last patch of each channel with notes in `ids`,
+    but for those that `ids` set anew before the first note.
+    """
+    before, after = read_rows(past), read_rows(ids)
+    notes = np.flatnonzero(after.whole & (after.kind == v.NOTE))
+    head = slice(notes[0] if len(notes) else None)
+    anew, held = _settings(after.at(head)), _settings(before)
+    plays = set(after.values[notes, _CHANNEL].tolist())
+    kept = [
+        (kind, channel)
+        for kind, channel in held
+        if (kind, channel) not in anew and (kind != v.PATCH_CHANGE or channel in plays)
+    ]
+    rows = np.zeros((len(kept), v.UNIT), dtype=np.int64)
+    # Signature, tempo, patches: the ids of these types fall.
+    for row, key in zip(rows, sorted(kept, key=lambda key: (-key[0], key[1])), strict=True):
+        kind, count = key[0], COUNTS[key[0]]
+        row[0] = kind
+        row[1 : 1 + count] = (FIRSTS[kind] + before.values[held[key]])[:count]
+        row[1:3] = FIRSTS[kind, :2]
+    return rows
+
+
+def _settings(rows: Rows) -> dict[tuple[int, int], int]:
+    """Return the last place of each signature, tempo and patch, by kind and channel."""
+    kinds = (v.TIME_SIGNATURE, v.SET_TEMPO, v.PATCH_CHANGE)
+    places = np.flatnonzero(rows.whole & np.isin(rows.kind, kinds))
+    kind = rows.kind[places]
+    channel = np.where(kind == v.PATCH_CHANGE, rows.values[places, _CHANNEL], 0)
+    keys = zip(kind.tolist(), channel.tolist(), strict=True)
+    return dict(zip(keys, places.tolist(), strict=True))
