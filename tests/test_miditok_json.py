@@ -12,7 +12,7 @@ import pytest
 from conftest import Runner
 from midigen_miditok import MidiTok
 from miditok_pairs import SONG, UNSIGNED, without_repeats
-from remi_walks import accepts, content, sampled
+from remi_walks import accepts, content, sampled, spoiled
 from symusic import Score
 from tokenizer_laws import tunes
 
@@ -36,6 +36,12 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
         SONG | OWN_SPECIALS | CHORDS | {"chord_maps": {"power": (0, 7), "maj": (0, 4, 7)}},
     ),
     "REMI with numbered bars": ("REMI", SONG | {"max_bar_embedding": 300}),
+    "REMI with ends of bars": ("REMI", SONG | {"use_bar_end_tokens": True}),
+    "REMI with ends of bars and rests": (
+        "REMI",
+        UNSIGNED | {"use_bar_end_tokens": True, "use_rests": True, "use_tempos": False},
+    ),
+    "REMI with trailing bars": ("REMI", SONG | {"add_trailing_bars": True}),
     "REMI with attribute controls": (
         "REMI",
         {"use_programs": True, "one_token_stream_for_programs": False, "ac_polyphony_bar": True},
@@ -108,8 +114,12 @@ def test_a_definition_rebuilds_the_tokenizer(name: str, tmp_path: Path) -> None:
     assert again.definition == first.definition
     assert again.remarks == ()
     rng = np.random.default_rng(1)
-    ids = sampled(again.grammar(), rng, 300)
-    assert first.decode([ids]).repairs == {}
+    grammar = again.grammar()
+    for length in (1, 5, 20, 100, 300):
+        ids = sampled(grammar, rng, length)
+        assert first.decode([ids]).repairs == {}
+        broken = spoiled(ids, len(again.vocab), rng)
+        assert not broken or accepts(grammar, broken) == (first.decode([broken]).repairs == {})
     for length in (0, 1, 2, 50, 300):
         again.decode([rng.integers(0, len(again.vocab), length)])
 
@@ -149,7 +159,6 @@ def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
             "no tokenizer.json that MidiTok loads",
         ),
         (lambda d: d["config"].update(time_signature_range={"4": [3]}), "has no 4/4 among"),
-        (lambda d: d["config"]["additional_params"].update(use_bar_end_tokens=True), "has Bar_End"),
     ],
 )
 def test_what_a_file_lacks_is_said(change: Any, fact: str, tmp_path: Path) -> None:

@@ -45,12 +45,11 @@ part.
 `decode_pertok` and `event_decode` list theirs.
 
 **Files.** ``--tokenizer FILE.json`` takes a tokenizer.json of MidiTok: records then name
-``miditok:@#fingerprint``. Any configuration is read, except Bar_End tokens and trailing bars of
-REMI and the class BEAT. Its merges stay out, as ids on the wire are base ids: `toktrain --bpe`
-learns its own. A model that was trained on `remi` or `miditok` has a tokenizer.json in its folder,
-with which MidiTok reads and writes the model's ids, merges included; conditions are not in it.
-MidiTok encodes merged ids as the model has them where both see the same bars: for REMI without
-rests.
+``miditok:@#fingerprint``. Any configuration is read, but none of the class BEAT. Its merges stay
+out, as ids on the wire are base ids: `toktrain --bpe` learns its own. A model that was trained on
+`remi` or `miditok` has a tokenizer.json in its folder, with which MidiTok reads and writes the
+model's ids, merges included; conditions are not in it. MidiTok encodes merged ids as the model has
+them where both see the same bars: for REMI without rests.
 
 Source: MidiTok (Fradet et al., MIT), https://github.com/Natooz/MidiTok, which names the paper of
 each class.

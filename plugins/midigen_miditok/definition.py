@@ -20,7 +20,8 @@ from midigen_miditok.config import MidiTokConfig, Options
 from midigen_miditok.kinds import KINDS
 
 _LEARNED = ("_model", "_vocab_base_byte_to_token")
-_NOT_OFFERED = {"use_bar_end_tokens": "Bar_End tokens", "add_trailing_bars": "trailing bars"}
+_BARS_ELSE = ("max_bar_embedding", "use_bar_end_tokens", "add_trailing_bars")
+"""Parameters of REMI that no spec has: numbered bars, Bar_End, bars behind the last note."""
 
 Json = dict[str, Any]
 
@@ -37,10 +38,6 @@ def complete(data: Mapping[str, Any]) -> Json:
         known = ", ".join(KINDS)
         raise MidigenError(f"is of MidiTok's class {kind}; those that midigen knows are {known}")
     found = dict(data) if "vocabulary" in data else _load(kind, data)
-    extra = found["config"].get("additional_params", {})
-    for key, what in _NOT_OFFERED.items():
-        if extra.get(key):
-            raise MidigenError(f"has {what} ({key}), which midigen does not know")
     return {key: found[key] for key in ("tokenization", "config", "vocabulary")}
 
 
@@ -175,8 +172,8 @@ def is_exact(config: MidiTokConfig) -> bool:
         return True
     said = replace(config.options, arguments=None).miditok_arguments()
     idle = {key for switch, keys in _SWITCHES.items() if not given[switch] for key in keys}
-    numbered = given.get("max_bar_embedding") is not None and config.kind == "REMI"
-    return not numbered and all(
+    odd_bars = config.kind == "REMI" and any(given.get(key) for key in _BARS_ELSE)
+    return not odd_bars and all(
         _plain(given[key]) == _plain(value) for key, value in said.items() if key not in idle
     )
 

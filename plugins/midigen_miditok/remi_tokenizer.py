@@ -1,17 +1,17 @@
 """REMI of a tokenizer.json: `remi` with whatever special tokens and configuration the file has."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from midigen.errors import MidigenError, Reject
-from midigen.protocols import Decoded, Encoded
+from midigen.protocols import Decoded, Encoded, Grammar
 from midigen.vocab import Vocab
+from midigen_miditok.bar_ends import BAR_END, BarEndGrammar, BarEnds, without_end
 from midigen_miditok.config import MidiTokConfig
-
-if TYPE_CHECKING:
-    import numpy as np
-    from midigen_remi.grammar import RemiGrammar
 
 
 class RemiTokenizer:
@@ -25,6 +25,11 @@ class RemiTokenizer:
             raise MidigenError("REMI has one list of tokens")
         self.config = config
         self.vocab = vocab
+        self._ends: BarEnds | None = None
+        self._inner = vocab
+        if BAR_END in vocab.index:
+            self._inner = without_end(vocab)
+            self._ends = BarEnds(vocab, self._inner)
 
     def encode_many(self, scores: Sequence[Any]) -> list[Encoded | Reject]:
         """Encode `symusic.Score`s in ticks; a Reject stands in the place of one that cannot be."""
@@ -51,16 +56,20 @@ class RemiTokenizer:
         """Decode any ids, one sequence a part, to a `symusic.Score`; count what was repaired."""
         from midigen_remi.decode import decode
 
-        return decode(self.config.options, self.vocab, parts, programs)
+        if self._ends is None:
+            return decode(self.config.options, self.vocab, parts, programs)
+        repairs: Counter[str] = Counter()
+        plain = [self._ends.strip(np.asarray(part, dtype=np.int64), repairs) for part in parts]
+        decoded = decode(self.config.options, self._inner, plain, programs)
+        return Decoded(decoded.value, dict(+(repairs + Counter(decoded.repairs))))
 
-    def grammar(self) -> "RemiGrammar":
+    def grammar(self) -> Grammar:
         """Return the automaton of the sequences that decode without a repair."""
         from midigen_remi.grammar import RemiGrammar
 
-        return RemiGrammar(self.config.options, self.vocab)
+        grammar = RemiGrammar(self.config.options, self._inner)
+        return grammar if self._ends is None else BarEndGrammar(grammar, self._ends.end)
 
     def bar_starts(self, ids: "np.ndarray") -> "np.ndarray":
         """Return the indices of the Bar tokens, ascending."""
-        import numpy as np
-
-        return np.flatnonzero(np.isin(ids, self.vocab.ids_of("Bar")))
+        return np.flatnonzero(np.isin(ids, self._inner.ids_of("Bar")))
