@@ -19,6 +19,7 @@ from midigen.registry import tokenizer
 
 TEXT = tokenizer("text")
 GRAMMAR = TEXT.grammar()
+STEADY = settings(deadline=None, derandomize=True)
 SOUP = st.lists(st.sampled_from([*b"a9' \n\r.,", *b"\xe2\x80\x99\x94\x81", *b"\xc3\xa9"]))
 """Letters, gaps, apostrophes and parts of characters, in any order."""
 
@@ -60,7 +61,7 @@ def test_nothing_is_a_reject_and_parameters_are_an_error() -> None:
         tokenizer("text:size=3")
 
 
-@settings(deadline=None)
+@STEADY
 @given(st.binary(min_size=1))
 def test_any_bytes_come_back_and_places_that_are_not_utf8_are_counted(data: bytes) -> None:
     decoded = TEXT.decode(TEXT.encode(data).parts)
@@ -70,7 +71,7 @@ def test_any_bytes_come_back_and_places_that_are_not_utf8_are_counted(data: byte
     assert decoded.repairs.get("not UTF-8", 0) == shown
 
 
-@settings(deadline=None)
+@STEADY
 @given(st.lists(st.lists(st.integers(0, 255))))
 def test_random_ids_of_several_parts_decode(parts: list[list[int]]) -> None:
     assert TEXT.decode(parts).value == b"".join(map(bytes, parts))
@@ -90,13 +91,13 @@ def test_the_grammar_is_pythons_utf8_for_all_short_sequences() -> None:
             assert accepts(GRAMMAR, (lead, *tail)) == is_utf8(bytes((lead, *tail)))
 
 
-@settings(deadline=None)
+@STEADY
 @given(st.binary(max_size=12))
 def test_the_grammar_takes_what_decodes_without_a_repair(data: bytes) -> None:
     assert accepts(GRAMMAR, data) == (not TEXT.decode([list(data)]).repairs)
 
 
-@settings(deadline=None)
+@STEADY
 @given(st.text())
 def test_what_closes_a_character_is_as_short_as_can_be(text: str) -> None:
     state = GRAMMAR.start()
@@ -140,7 +141,7 @@ def test_words_are_as_the_page_says() -> None:
     assert words("word") == ["word"] and words(" ") == [" "] and words("") == []
 
 
-@settings(deadline=None)
+@STEADY
 @given(SOUP)
 def test_a_text_that_is_cut_at_a_word_has_the_same_words(data: list[int]) -> None:
     ids = np.array(data, np.int64)

@@ -21,6 +21,7 @@ BOOK = write_book(50_000)
 TEXTS = st.lists(
     st.sampled_from(["word", "é", "—", "😀", " ", "\n", "\n \n", "\r\n", "x" * 20]), max_size=60
 ).map("".join)
+STEADY = settings(deadline=None, derandomize=True)
 PERS = ["file", "line", "paragraph", *map(str, (16, 17, 23, 64))]
 
 
@@ -41,7 +42,7 @@ def book(run: Runner) -> Path:
 
 
 @pytest.mark.parametrize("per", PERS)
-@settings(deadline=None)
+@STEADY
 @given(data=TEXTS)
 def test_pieces_are_the_text_and_no_character_is_cut(per: str, data: str) -> None:
     pieces = cut(data.encode(), per)
@@ -52,14 +53,14 @@ def test_pieces_are_the_text_and_no_character_is_cut(per: str, data: str) -> Non
 
 
 @pytest.mark.parametrize("per", PERS)
-@settings(deadline=None)
+@STEADY
 @given(data=st.binary(max_size=300))
 def test_pieces_of_any_bytes_are_these_bytes(per: str, data: bytes) -> None:
     pieces = cut(data, per)
     assert b"".join(pieces) == data and all(pieces)
 
 
-@settings(deadline=None)
+@STEADY
 @given(TEXTS, st.sampled_from(["line", "paragraph"]))
 def test_a_piece_begins_with_text_and_blank_lines_end_the_one_before(text: str, per: str) -> None:
     pieces = cut(text.encode(), per)
@@ -136,7 +137,7 @@ def test_other_words_are_no_sizes(text: str) -> None:
         parse_per(text)
 
 
-@settings(deadline=None)
+@STEADY
 @given(st.text())
 def test_a_group_does_not_depend_on_case_spacing_or_line_ends(text: str) -> None:
     folded = " ".join(text.split())
