@@ -175,10 +175,11 @@ def toktrain(
     from midigen.jsonl import RecordReader
     from midigen.prefixes import parse_fields, parse_specials
     from midigen.recipes import read_recipe
+    from midigen.request import Request
     from midigen.settings import parse_betas
     from midigen.spool import Source, is_sealed
     from midigen.tokenizers import learned
-    from midigen.training import Request, train
+    from midigen.training import train
 
     learned(tokenizer)
     options = {
