@@ -112,7 +112,7 @@ class MidiTokenizer(Tokenizer, Protocol):
     def encode_midi_many(self, files: Sequence[bytes]) -> list[Encoded | Reject]:
         """Encode Standard MIDI Files, in order; a Reject stands in the place of one that fails.
 
-        `encode` does the same with a score's `dumps_midi()`.
+        `encode` does the same with the file that a score makes (`midigen.midi.midi_bytes`).
         """
         ...
 
@@ -134,9 +134,7 @@ class WordTokenizer(Tokenizer, Protocol):
 class ExportingTokenizer(Tokenizer, Protocol):
     """A tokenizer that other libraries have, too, and can read from a file."""
 
-    def exports(
-        self, merges: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
-    ) -> dict[str, str]:
+    def exports(self, merges: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> dict[str, str]:
         """Return files for a model folder, text by name, with which they have the model's ids.
 
         merges: of the model, in order: the base ids of the two parts of each.

@@ -1,8 +1,10 @@
 """`events`: ids equal to the vectors, and to plain Python where these say nothing."""
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 from events_plain import encode, random_midi
 from midigen_events import Events
 from midigen_events.keys import find_sharps
-from symusic import Score
+from symusic import Note, Score, Track
 
 from midigen.errors import MidigenError, Reject
+from midigen.midi import midi_bytes
 from midigen.protocols import Encoded, MidiTokenizer
 
 PLAIN, OPTIMISED = Events(optimise="0"), Events()
@@ -39,8 +42,6 @@ def spelled(result: Encoded | Reject) -> list[str]:
 
 def midi(*tracks: Sequence[mido.Message], tpq: int = 16) -> bytes:
     """Return a file of mido's messages: one tick is one step."""
-    import io
-
     file = mido.MidiFile(ticks_per_beat=tpq)
     file.tracks += [mido.MidiTrack(track) for track in tracks]
     data = io.BytesIO()
@@ -149,9 +150,20 @@ def test_a_file_says_the_same_alone_and_among_others(tunes: Path) -> None:
 
 def test_encode_reads_a_score_as_the_file_that_it_makes(tunes: Path) -> None:
     score = Score(tunes / "rock_beat.mid")
-    assert rows(OPTIMISED.encode(score)) == rows(one(score.dumps_midi()))
+    assert rows(OPTIMISED.encode(score)) == rows(one(midi_bytes(score)))
     with pytest.raises(Reject, match="no_notes"):
         OPTIMISED.encode(Score(480))
+
+
+def test_programs_of_a_score_stay_apart_though_there_are_more_than_channels() -> None:
+    score: Any = Score(16)
+    for program in range(20):
+        track: Any = Track(program=program)
+        track.notes.append(Note(16 * program, 16, 60 + program, 100))
+        score.tracks.append(track)
+    decoded = OPTIMISED.decode(OPTIMISED.encode(score).parts).value
+    found = {(track.program, note.pitch) for track in decoded.tracks for note in track.notes}
+    assert found == {(program, 60 + program) for program in range(20)}
 
 
 def test_what_is_no_midi_and_what_has_no_notes_is_rejected() -> None:

@@ -81,8 +81,14 @@ class Events:
         self.vocab = build_vocab()
 
     def encode(self, x: Any) -> Encoded:
-        """Encode a `symusic.Score` in ticks, as the MIDI file that it makes. Raises Reject."""
-        (result,) = self.encode_midi_many([x.dumps_midi()])
+        """Encode a `symusic.Score` in ticks, as the MIDI file that it makes. Raises Reject.
+
+        Not by its `dumps_midi`: that lets tracks of different programs share a channel if there are
+        more than 15.
+        """
+        from midigen.midi import midi_bytes
+
+        (result,) = self.encode_midi_many([midi_bytes(x, x.ticks_per_quarter)])
         if isinstance(result, Reject):
             raise result
         return result
