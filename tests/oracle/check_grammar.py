@@ -98,12 +98,10 @@ def learned_merges(paths: Sequence[str]) -> list[tuple[int, int]]:
     return learn(pieces, len(remi("").vocab), MERGES)
 
 
-def samples(
-    merges: Sequence[tuple[int, int]], count: int, seed: int, tokenizer: Any = None
-) -> Iterator[list[int]]:
+def samples(merges: Sequence[tuple[int, int]], count: int, seed: int) -> Iterator[list[int]]:
     """Yield sequences of SHORTEST to LONGEST base ids, written by a llama as it is before training.
 
-    This is `toksample`'s own way, from conditions that are empty. tokenizer: `remi` if it is None.
+    This is `toksample`'s own way, from conditions that are empty.
     """
     import torch
 
@@ -115,7 +113,7 @@ def samples(
     from midigen.registry import load
     from midigen.sampler import Settings, sample
 
-    tokenizer = tokenizer or remi("")
+    tokenizer = remi("")
     tok = f"{tokenizer.spec}#{tokenizer.vocab.fingerprint}"
     vocab = ModelVocab(tokenizer.vocab, tok, merges=merges, bar_starts=tokenizer.bar_starts)
     lifted = Lifted(tokenizer.grammar(), vocab.expansions)
