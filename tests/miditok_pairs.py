@@ -73,6 +73,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "use_sustain_pedals": True,
         "use_rests": True,
     },
+    "class=BEAT": SONG,
+    "class=BEAT,drums=0,keys=1,tempos=0,velocities=0": SONG
+    | {"use_pitchdrum_tokens": False, "use_key_signatures": True}
+    | {"use_tempos": False, "use_velocities": False},
     "class=PerTok": GRIDS,
     "class=PerTok,microtimings=0,positions=1,programs=0": GRIDS
     | {"use_microtiming": False, "use_position_toks": True}
@@ -182,7 +186,8 @@ def _nested(params: str, part: np.ndarray) -> list[Any]:
 def without_repeats(found: dict[str, Any]) -> dict[str, Any]:
     """Return a score's content without tempos and signatures that repeat the one before."""
     changes = {name: _changes(found[name]) for name in ("tempos", "signatures")}
-    return found | changes
+    # MidiTok's BEAT has tracks of programs that are named and do not sound.
+    return found | changes | {"tracks": [track for track in found["tracks"] if track[1]]}
 
 
 def _changes(entries: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

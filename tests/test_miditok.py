@@ -250,7 +250,7 @@ def test_equal_parameters_give_equal_specs(params: str, spec: str) -> None:
 @pytest.mark.parametrize(
     ("params", "fact"),
     [
-        ("class=BEAT", "no class 'BEAT'; known: TSD, MIDILike"),
+        ("class=REMIPlus", "no class 'REMIPlus'; known: TSD, MIDILike"),
         ("class=REMI", "that is the plugin remi"),
         ("class=CPWord,pedals=1", "class=CPWord has no parameter 'pedals'; known: res, "),
         ("class=MMM,stream=one", "class=MMM has no parameter 'stream'"),

@@ -55,6 +55,7 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     "MuMIDI": ("MuMIDI", UNSIGNED | OWN_SPECIALS | {"max_bar_embedding": 100}),
     "MMM": ("MMM", SONG | OWN_SPECIALS | CHORDS | {"base_tokenizer": "REMI"}),
     "MMM on TSD": ("MMM", SONG | OWN_SPECIALS | CHORDS | {"base_tokenizer": "TSD"}),
+    "BEAT": ("BEAT", SONG | OWN_SPECIALS),
     "PerTok": (
         "PerTok",
         UNSIGNED
@@ -153,7 +154,7 @@ def edited(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     ("change", "fact"),
     [
         (lambda d: d.pop("config"), "needs tokenization and config"),
-        (lambda d: d.update(tokenization="BEAT"), "of MidiTok's class BEAT; those that"),
+        (lambda d: d.update(tokenization="REMIPlus"), "of MidiTok's class REMIPlus; those that"),
         (
             lambda d: d["config"].update(pitch_range=[90, 40]),
             "no tokenizer.json that MidiTok loads",

@@ -15,6 +15,7 @@ here.
 | MuMIDI | events: note, program, position, bar | one event | bars, positions, both numbered |
 | MMM | tracks behind one another | as its base: REMI, TSD or MIDILike | as its base |
 | PerTok | a stream of tokens | Program Pitch MicroTiming Velocity Duration | TimeShift, Bar |
+| BEAT | beats, in them programs | Pitch Pattern Velocity, once a beat | Bar, Beat; four steps a beat |
 
 Classes whose tokens are events have one vocabulary a place of the event. These are laid end to end,
 their tokens numbered by place (``0.Pitch_60``, ``3.Velocity_63``), and `unit` is the number of
@@ -31,6 +32,7 @@ places. MuMIDI's shorter events are filled up with PAD.
 | MuMIDI | grid | yes | yes | yes | at notes | no | chords |
 | MMM | grid | yes | yes | yes | of the first track | of the first | all of `remi` but controls |
 | PerTok | micro | yes | yes | yes | at notes | see below | bends, controls, keys, chords |
+| BEAT | sixteenths of x/4 | whole | one a beat | yes | at bars | yes | keys (at bars) |
 
 **What it loses.** What lies between the steps of the grid `res`; velocities between the 32 of
 `velocities`; tempos between the 32 of `tempos`; durations beyond the longest; notes outside `pitch`
@@ -42,14 +44,14 @@ tempos and signatures where the last event was, as MidiTok has. A signature outs
 part.
 
 **What a repair is**: `decode_cpword`, `decode_octuple`, `decode_mumidi`, `decode_mmm`,
-`decode_pertok` and `event_decode` list theirs.
+`decode_pertok`, `decode_beat` and `event_decode` list theirs.
 
 **Files.** ``--tokenizer FILE.json`` takes a tokenizer.json of MidiTok: records then name
-``miditok:@#fingerprint``. Any configuration is read, but none of the class BEAT. Its merges stay
-out, as ids on the wire are base ids: `toktrain --bpe` learns its own. A model that was trained on
-`remi` or `miditok` has a tokenizer.json in its folder, with which MidiTok reads and writes the
-model's ids, merges included; conditions are not in it. MidiTok encodes merged ids as the model has
-them where both see the same bars: for REMI without rests.
+``miditok:@#fingerprint``. Its merges stay out, as ids on the wire are base ids: `toktrain --bpe`
+learns its own. A model that was trained on `remi` or `miditok` has a tokenizer.json in its folder,
+with which MidiTok reads and writes the model's ids, merges included; conditions are not in it.
+MidiTok encodes merged ids as the model has them where both see the same bars: for REMI without
+rests.
 
 Source: MidiTok (Fradet et al., MIT), https://github.com/Natooz/MidiTok, which names the paper of
 each class.

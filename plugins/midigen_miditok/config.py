@@ -1,6 +1,6 @@
 """What a `miditok` tokenizer is told: MidiTok's class, and parameters of its spec.
 
-``class`` is TSD (the default), MIDILike, Structured, CPWord, Octuple, MuMIDI, MMM or PerTok.
+``class`` is TSD (the default), MIDILike, Structured, CPWord, Octuple, MuMIDI, MMM, PerTok or BEAT.
 Parameters are those of `midigen_remi.config`, as far as the class takes them (`kinds`), with the
 same defaults but for these:
 

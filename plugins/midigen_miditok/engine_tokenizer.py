@@ -1,4 +1,4 @@
-"""The classes that MidiTok encodes and that we decode: CPWord, Octuple, MuMIDI, MMM, PerTok."""
+"""The classes that MidiTok encodes and that are decoded here: all but the streams of events."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,6 +20,7 @@ _DECODERS = {
     "MMM": ("decode_mmm", "MmmDecoder"),
     "MuMIDI": ("decode_mumidi", "MuMidiDecoder"),
     "PerTok": ("decode_pertok", "PerTokDecoder"),
+    "BEAT": ("decode_beat", "BeatDecoder"),
 }
 _GRAMMARS = {
     "CPWord": ("grammar_cpword", "CPWordGrammar"),
@@ -27,6 +28,7 @@ _GRAMMARS = {
     "MMM": ("grammar_mmm", "MmmGrammar"),
     "MuMIDI": ("grammar_mumidi", "MuMidiGrammar"),
     "PerTok": ("grammar_pertok", "PerTokGrammar"),
+    "BEAT": ("grammar_beat", "BeatGrammar"),
 }
 """Module and class: loaded when they are needed."""
 

@@ -71,6 +71,10 @@ KINDS: dict[str, Kind] = {
         {"res": ((12, 4), (4, 3)), "ts": ()},
         ("tpq", "microtimings", "microrange", "positions"),
     ),
+    "BEAT": Kind(
+        ("velocities", "pitch", "drums", "drumpitch", *_SPEED, "only", "dedupe", "keys"),
+        {"res": ((1, 4),)},
+    ),
     # Only from a tokenizer.json: `remi` is the plugin for it.
     "REMI": Kind(_ALL),
 }

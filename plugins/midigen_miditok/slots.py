@@ -36,6 +36,8 @@ def build_slots(config: MidiTokConfig) -> Slots:
         return _with_specials(_mumidi(config))
     if config.kind == "PerTok":
         return _with_specials([list(dict.fromkeys(_pertok(config)))])
+    if config.kind == "BEAT":
+        return _with_specials([_beat(options)])
     if config.kind == "MMM":
         # Its own two stand behind the other special tokens.
         return _with_specials([["Track_Start", "Track_End", *_base_tokens(config)]])
@@ -133,6 +135,16 @@ def _mumidi(config: MidiTokConfig) -> Slots:
         *_tempos(options),
         *_velocities(options),
         *_durations(options),
+    ]
+
+
+def _beat(options: RemiConfig) -> list[str]:
+    return [
+        *("Bar_None", "Beat_None", "Rest_None"),
+        *(f"Pitch_{pitch}" for pitch in range(128)),
+        *(f"Pattern_{pattern}" for pattern in range(81)),
+        *(velocity for slot in _velocities(options) for velocity in slot),
+        *other_tokens(options),
     ]
 
 
