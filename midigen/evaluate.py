@@ -15,12 +15,13 @@ from midigen.asked import condition_ids, of_record
 from midigen.corpus import tail_start
 from midigen.errors import DataError, MidigenError
 from midigen.jsonl import RecordReader
-from midigen.losses import UNITS, Count, Piece, Total, Types, count_bytes, make_piece, score_pieces
+from midigen.losses import Piece, make_piece, score_pieces
 from midigen.modelfolder import Loaded
 from midigen.record import Record, check_ids, is_original
 from midigen.rejects import Rejects
 from midigen.split import Split, named_split
 from midigen.tokenizers import tokenizer_of
+from midigen.totals import UNITS, Count, Total, Types, count_bytes
 
 
 @dataclass

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from midigen.corpus import Span
-from midigen.losses import UNITS, Count, Piece, Total, Types, count_bytes, score_pieces
+from midigen.losses import Piece, score_pieces
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes
 from midigen.store import Store
 from midigen.tokenizers import tokenizer_of
+from midigen.totals import UNITS, Count, Total, Types, count_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Report:
     """A total, one without near-duplicates of training pieces, one for each genre named.
 
-    units: what losses are divided by beside tokens (`midigen.losses.UNITS`).
+    units: what losses are divided by beside tokens (`midigen.totals.UNITS`).
     """
 
     def __init__(self, units: Sequence[str], vocab: ModelVocab) -> None:

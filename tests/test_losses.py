@@ -9,9 +9,10 @@ from midigen_llama import plugin
 from midigen_llama.config import LlamaConfig
 from tiny_model import some_merges, tiny_vocab, tok_of
 
-from midigen.losses import Piece, Total, Types, make_piece, score_pieces
+from midigen.losses import Piece, make_piece, score_pieces
 from midigen.modelvocab import ModelVocab
 from midigen.registry import tokenizer
+from midigen.totals import Total, Types
 
 V, WINDOW = 40, 16
 
