@@ -48,12 +48,14 @@ man-check: $(INSTALLED) ## check that the manual pages are those that the comman
 
 check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok on every file of SHARED=FOLDER
 	$(BIN)/python tests/oracle/check_remi.py -j 2 $(SHARED)/corpus
+	$(BIN)/python tests/oracle/check_fast.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_grammar.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_twins.py $(SHARED)/corpus
 
 bench: $(INSTALLED) $(VENV)/.tools ## measure on the music of SHARED=FOLDER, and print a table
 	set -o pipefail; { \
 	    $(BIN)/python tests/bench/bench_encode.py $(SHARED)/corpus/pop909 && \
+	    $(BIN)/python tests/bench/bench_tokenizers.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_stream.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_pipeline.py $(SHARED)/corpus; \
 	} | $(BIN)/python tests/bench/table.py
