@@ -80,12 +80,14 @@ class Moves:
     """Tables of one vocabulary of V ids.
 
     pitch: (V,) int64, the pitch of a token, -1 where it has none. context: (V,) uint8, see above.
-    unit: ids an event; a program named within an event is that event's.
+    unit: ids an event; a program named within an event is that event's. A tokenizer whose pitches
+    are told by their distance from one another, with the same ids, has a true `relative`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.vocab, self.unit = tokenizer.vocab, tokenizer.unit
         self._spec = tokenizer.spec
+        self._is_relative = getattr(tokenizer, "relative", False)
         self._words = tuple(map(word, self.vocab.types))
         self.intervals = Intervals(self.vocab)
         self.shifts = cache(self._shifts)
@@ -99,8 +101,13 @@ class Moves:
     def _shifts(self, most: int) -> "Tables":
         """Return the transpositions by 1 to `most` semitones, down and up.
 
-        Raises MidigenError for a vocabulary without pitches.
+        Raises MidigenError for a vocabulary without pitches, or with those of BEAT.
         """
+        if self._is_relative:
+            raise MidigenError(
+                f"{self._spec} tells pitches by their distance from one another, which --shift"
+                " would change; transpose before tok2tok to it"
+            )
         if (self.pitch < 0).all():
             raise MidigenError(f"{self._spec} has no pitches that --shift could move")
         return Tables.of(self._shifted, most, len(self.vocab))

@@ -28,6 +28,7 @@ from symusic import Score
 from tokenizer_laws import tunes
 
 from midigen.errors import MidigenError, Reject
+from midigen.moves import Moves
 from midigen.spec import parse_params, parse_spec
 
 every = pytest.mark.parametrize("params", CONFIGS)
@@ -266,6 +267,12 @@ def test_equal_parameters_give_equal_specs(params: str, spec: str) -> None:
 def test_what_cannot_be_is_said(params: str, fact: str) -> None:
     with pytest.raises(MidigenError, match=fact.replace("(", r"\(")):
         MidiTok(**parse_params(params))
+
+
+def test_pitches_that_are_told_by_distance_are_not_shifted() -> None:
+    with pytest.raises(MidigenError, match="miditok:class=BEAT tells pitches by their distance"):
+        Moves(ours("class=BEAT")).shifts(2)
+    assert Moves(ours("class=Octuple")).shifts(2).steps == [-2, -1, 1, 2]
 
 
 def test_every_class_names_its_parameters_once() -> None:

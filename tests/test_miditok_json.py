@@ -256,8 +256,8 @@ def test_a_file_goes_with_records_through_the_commands(run: Runner, tunes: Path)
 
     definition = {"midigen": "miditok"} | json.loads((run.folder / "tokenizer.json").read_text())
     (run.folder / "mine.tok.json").write_text(json.dumps(definition))
-    again = run.shell("cat a.jsonl | tokcut --bars 1:2 | tok2text | head -n 1").text
-    assert again == "Bar_None\n"
+    again = run.shell("tokcut --bars 1:2 a.jsonl | tok2text").text
+    assert again.startswith("Bar_None\n")
 
 
 def test_only_a_file_can_say_what_records_name(run: Runner) -> None:

@@ -15,7 +15,7 @@ here.
 | MuMIDI | events: note, program, position, bar | one event | bars, positions, both numbered |
 | MMM | tracks behind one another | as its base: REMI, TSD or MIDILike | as its base |
 | PerTok | a stream of tokens | Program Pitch MicroTiming Velocity Duration | TimeShift, Bar |
-| BEAT | beats, in them programs | Pitch Pattern Velocity, once a beat | Bar, Beat; four steps a beat |
+| BEAT | beats, in them programs | Pitch Pattern Velocity, in each beat | Bar, Beat and four steps |
 
 Classes whose tokens are events have one vocabulary a place of the event. These are laid end to end,
 their tokens numbered by place (``0.Pitch_60``, ``3.Velocity_63``), and `unit` is the number of
@@ -42,6 +42,8 @@ change in an empty bar. PerTok with signatures has bars of numerator x denominat
 tempos and signatures where the last event was, as MidiTok has. A signature outside `ts` is named in
 `meta.lossy` (``time_signature``). Where MidiTok gives one sequence a track, there is one record a
 part.
+
+BEAT tells pitches by their distance downwards, so that `tokaug --shift` refuses it.
 
 **What a repair is**: `decode_cpword`, `decode_octuple`, `decode_mumidi`, `decode_mmm`,
 `decode_pertok`, `decode_beat` and `event_decode` list theirs.
@@ -73,7 +75,8 @@ class MidiTok:
     """A tokenizer (`midigen.protocols.BatchTokenizer`).
 
     definition: what rebuilds a tokenizer that no spec can say, plain JSON; else None. remarks: what
-    a user of its file must know.
+    a user of its file must know. relative: whether pitches are told by their distance from one
+    another, so that `tokaug` cannot shift them.
     """
 
     medium: Literal["score", "text"] = "score"
@@ -92,6 +95,7 @@ class MidiTok:
         self._tokenizer = _tokenizer_of(config, vocabulary)
         self.vocab: Vocab = self._tokenizer.vocab
         self.unit: int = self._tokenizer.unit
+        self.relative = config.kind == "BEAT"
 
     @classmethod
     def from_definition(cls, definition: Mapping[str, Any]) -> "MidiTok":
