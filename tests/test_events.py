@@ -10,13 +10,17 @@ import mido
 import numpy as np
 import pytest
 from events_plain import encode, random_midi
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from midigen_events import Events
 from midigen_events.keys import find_sharps
+from midigen_events.order import sort_by
 from symusic import Note, Score, Track
 
 from midigen.errors import MidigenError, Reject
 from midigen.midi import midi_bytes
 from midigen.protocols import Encoded, MidiTokenizer
+from midigen.reasons import REASONS
 
 PLAIN, OPTIMISED = Events(optimise="0"), Events()
 TOKENS = OPTIMISED.vocab.tokens
@@ -329,3 +333,30 @@ def test_more_than_128_tracks_after_renumbering_are_named() -> None:
     assert isinstance(result, Encoded)
     assert result.lossy == ("tracks",)
     assert {n[2] for n in notes_of(result)} == {str(track) for track in range(1, 128)}
+
+
+def test_order_is_the_same_however_large_the_numbers_are() -> None:
+    rng = np.random.default_rng(4)
+    small = [rng.integers(0, most, 200) for most in (3, 5, 4)] + [rng.permutation(200)]
+    large = [small[0] << 30, small[1] << 20, small[2], small[3]]
+    expected = np.lexsort(tuple(reversed(small)))
+    assert sort_by(small).tolist() == sort_by(large).tolist() == expected.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 99), st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=4)
+)
+def test_a_file_with_other_bytes_is_encoded_or_rejected(
+    seed: int, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(random_midi(np.random.default_rng(seed)))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    for tokenizer in (PLAIN, OPTIMISED):
+        result = one(bytes(data), tokenizer)
+        if isinstance(result, Reject):
+            assert result.reason in REASONS
+        else:
+            assert any(row[0] == 3 for row in rows(result))
+            assert tokenizer.decode(result.parts).repairs == {}

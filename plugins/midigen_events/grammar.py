@@ -42,8 +42,8 @@ class EventsGrammar:
         self._lowest = self._masks.argmax(axis=1).tolist()
         # Ids that are allowed in the same states are alike, but for the types, which lead on to
         # different ones.
-        _, alike = np.unique(self._masks, axis=1, return_inverse=True)
-        self.classes = alike + np.where(self._masks[_START], _SIZE + np.arange(_SIZE), 0)
+        _, alike = np.unique(self._masks.T, axis=0, return_inverse=True)
+        self.classes = alike.ravel() + np.where(self._masks[_START], _SIZE + np.arange(_SIZE), 0)
 
     @staticmethod
     def _state(kind: int, place: int) -> int:
