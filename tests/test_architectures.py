@@ -206,6 +206,25 @@ def test_dropout_is_a_function_of_torchs_generator(name: str) -> None:
 
 
 @every
+def test_gradients_with_dropout_say_how_the_loss_moves(name: str) -> None:
+    model, ids = build(name, dropout=0.3).train(), some_ids(2, 150)
+    generator = torch.Generator().manual_seed(6)
+    weights = list(model.parameters())
+    along = [torch.randn(w.shape, generator=generator, dtype=w.dtype) for w in weights]
+
+    def loss(step: float) -> Tensor:
+        torch.manual_seed(1)
+        moved = {n: w + step * d for (n, w), d in zip(model.named_parameters(), along, strict=True)}
+        logits = torch.func.functional_call(model, moved, (ids,))
+        return F.cross_entropy(logits.flatten(0, 1), ids.roll(-1, 1).flatten())
+
+    slopes = torch.autograd.grad(loss(0.0), weights)
+    predicted = sum((slope * d).sum() for slope, d in zip(slopes, along, strict=True))
+    measured = (loss(1e-6) - loss(-1e-6)) / 2e-6
+    torch.testing.assert_close(predicted, measured.detach(), atol=1e-6, rtol=1e-4)
+
+
+@every
 @pytest.mark.parametrize("change", [{"width": 0}, {"layers": -1}, {"dropout": 1.0}])
 def test_settings_that_cannot_be_are_refused(name: str, change: dict[str, Any]) -> None:
     with pytest.raises(MidigenError, match=f"{name}: {next(iter(change))}"):

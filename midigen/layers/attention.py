@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from midigen.layers import tiles
+from midigen.layers.linear import Linear, linear
 from midigen.layers.reading import Reading
 
 
@@ -16,7 +17,7 @@ class MultiheadAttention(nn.Module):
         self.heads = heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
@@ -40,9 +41,9 @@ class MultiheadAttention(nn.Module):
         W = x.shape[-1]
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if memory is None:
-            return self._split(F.linear(x, weight, bias)), None
-        q = F.linear(x, weight[:W], bias[:W])
-        return self._split(q), self._split(F.linear(memory, weight[W:], bias[W:]))
+            return self._split(linear(x, weight, bias)), None
+        q = linear(x, weight[:W], bias[:W])
+        return self._split(q), self._split(linear(memory, weight[W:], bias[W:]))
 
     def _split(self, x: Tensor) -> Tensor:
         """Return (B, T, n W) as (B, T, n, H, D)."""

@@ -5,7 +5,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from midigen.layers.noise import Noise, drop
+from midigen.layers.linear import Linear
+from midigen.layers.noise import Noise, drop, drop_add, relu_drop
 from midigen.layers.reading import Reading
 
 
@@ -27,8 +28,8 @@ class Block(nn.Module):
         self.activation = activation
         self.self_attn = self_attn
         self.multihead_attn = multihead_attn
-        self.linear1 = nn.Linear(width, hidden)
-        self.linear2 = nn.Linear(hidden, width)
+        self.linear1 = Linear(width, hidden)
+        self.linear2 = Linear(hidden, width)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width) if multihead_attn is not None else None
@@ -36,17 +37,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, memory: Tensor | None, reading: Reading, slot: int) -> Tensor:
         """Return (B, T, W). slot: the block's first place in the cache; a memory takes the next."""
         noise = reading.noise
-        x = self.norm1(_add(x, self.self_attn(x, None, reading, slot), noise))
+        x = self.norm1(drop_add(x, self.self_attn(x, None, reading, slot), noise))
         if self.multihead_attn is None:
-            return self.norm2(_add(x, self._feed(x, noise), noise))
+            return self.norm2(drop_add(x, self._feed(x, noise), noise))
         assert self.norm3 is not None
-        x = self.norm2(_add(x, self.multihead_attn(x, memory, reading, slot + 1), noise))
-        return self.norm3(_add(x, self._feed(x, noise), noise))
+        x = self.norm2(drop_add(x, self.multihead_attn(x, memory, reading, slot + 1), noise))
+        return self.norm3(drop_add(x, self._feed(x, noise), noise))
 
     def _feed(self, x: Tensor, noise: Noise | None) -> Tensor:
-        act = F.relu if self.activation == "relu" else F.gelu
-        return self.linear2(drop(act(self.linear1(x)), noise))
-
-
-def _add(x: Tensor, y: Tensor, noise: Noise | None) -> Tensor:
-    return x + drop(y, noise)
+        x = self.linear1(x)
+        x = relu_drop(x, noise) if self.activation == "relu" else drop(F.gelu(x), noise)
+        return self.linear2(x)

@@ -44,7 +44,8 @@ def tiles(B: int, H: int, T: int) -> Iterator[list[Tile]]:
     number = 0
     for low in range(0, B * H, step):
         found = []
-        for begin in range(0, T, block):
+        # The largest first: the others then fit into its memory.
+        for begin in reversed(range(0, T, block)):
             at = slice(low, min(B * H, low + step))
             found.append(Tile(at, begin, min(T, begin + block), number))
             number += 1

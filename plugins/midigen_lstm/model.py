@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from midigen.layers.noise import Noise, drop, noise_for
+from midigen.layers.linear import Linear
+from midigen.layers.noise import Noise, drop, noise_for, relu_drop
 from midigen.layers.places import begins, places
 from midigen_lstm import recurrence
 from midigen_lstm.cache import Cache
@@ -24,9 +25,9 @@ class Lstm(nn.Module):
             c.embedding, c.width, c.layers, dropout=c.dropout if c.layers > 1 else 0.0
         )
         widths = (c.width, *c.linear)
-        self.linear = nn.ModuleList(map(nn.Linear, widths, widths[1:]))
+        self.linear = nn.ModuleList(map(Linear, widths, widths[1:]))
         self.norms = nn.ModuleList(map(nn.LayerNorm, c.linear))
-        self.output = nn.Linear(widths[-1], vocab_size)
+        self.output = Linear(widths[-1], vocab_size)
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V) of ids (B, T) int64; each place has read those up to itself.
@@ -73,7 +74,7 @@ class Lstm(nn.Module):
     def _head(self, x: Tensor, noise: Noise | None) -> Tensor:
         """Return logits (B, T, V) of outputs (T, B, W)."""
         for linear, norm in zip(self.linear, self.norms, strict=True):
-            x = drop(norm(linear(x)).relu(), noise)
+            x = relu_drop(norm(linear(x)), noise)
         logits: Tensor = self.output(x.transpose(0, 1))
         return logits
 

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function
 
+from midigen.layers.linear import weight_gradient
+
 sigmoid_backward = torch.ops.aten.sigmoid_backward
 tanh_backward = torch.ops.aten.tanh_backward
 
@@ -58,8 +60,8 @@ class _Layer(Function):
         before = _before(outputs, ctx.resets)
         flat = dgates.flatten(0, 1)  # (T B, 4 W)
         dx = (flat @ w_ih).view_as(x) if ctx.needs_input_grad[0] else None
-        dw_ih = flat.t() @ x.flatten(0, 1)
-        dw_hh = flat.t() @ before.flatten(0, 1)
+        dw_ih = weight_gradient(flat, x.flatten(0, 1))
+        dw_hh = weight_gradient(flat, before.flatten(0, 1))
         return dx, dw_ih, dw_hh, flat.sum(0), None
 
 

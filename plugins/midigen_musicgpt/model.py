@@ -6,6 +6,7 @@ from midigen.errors import MidigenError
 from midigen.layers.attention import MultiheadAttention
 from midigen.layers.block import Block
 from midigen.layers.decoder import Decoder
+from midigen.layers.linear import Linear
 from midigen.layers.reading import Reading
 from midigen_musicgpt.config import MusicGPTConfig
 
@@ -33,14 +34,14 @@ class MusicGPT(Decoder):
             )
             for _ in range(c.layers)
         )
-        self.output = nn.Linear(c.width, vocab_size)
+        self.output = Linear(c.width, vocab_size)
         for table in (self.embedding, self.positions, self.output):
             nn.init.normal_(table.weight, 0.0, 0.02)
         nn.init.zeros_(self.output.bias)
 
     def read(self, ids: Tensor, at: Tensor, reading: Reading) -> Tensor:
         most, T = self.config.positions, ids.shape[1]
-        if reading.cache is None and T > most:
+        if reading.cache is None and most < T:
             raise MidigenError(
                 f"musicgpt: a window of {T} is longer than the {most} positions it learns; use"
                 f" --window {most} or less, or --model musicgpt:positions={T}"

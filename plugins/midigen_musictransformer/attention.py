@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from midigen.layers.linear import Linear, linear
+from midigen.layers.noise import drop
 from midigen.layers.reading import Reading
 from midigen.layers.tiles import NEVER
 from midigen_musictransformer.skew import distances, skewed
@@ -38,14 +39,14 @@ class RelativeAttention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.relative = nn.Parameter(torch.empty(most, width // heads))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.normal_(self.relative, 0.0, 0.02)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, memory: None, reading: Scores, slot: int) -> Tensor:
         """Return (B, T, W); `reading` takes the scores up."""
-        packed = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        packed = linear(x, self.in_proj_weight, self.in_proj_bias)
         packed = packed.unflatten(2, (3, self.heads, -1))  # (B, T, 3, H, D)
         if reading.cache is None and x.device.type == "cpu":
             seen, noise = reading.seen, reading.noise
@@ -69,6 +70,4 @@ class RelativeAttention(nn.Module):
         if mask is None:
             mask = torch.ones(T, end, dtype=torch.bool, device=q.device).tril(end - T)
         weights = reading.total.masked_fill(~mask, NEVER).softmax(-1)
-        if reading.noise is not None:
-            weights = reading.noise.drop(weights)
-        return (weights @ v).transpose(1, 2)
+        return (drop(weights, reading.noise) @ v).transpose(1, 2)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from midigen.layers.block import Block
 from midigen.layers.decoder import Decoder
+from midigen.layers.linear import Linear
 from midigen.layers.reading import Reading
 from midigen_musictransformer.attention import RelativeAttention, Scores
 from midigen_musictransformer.config import MusicTransformerConfig
@@ -27,7 +28,7 @@ class MusicTransformer(Decoder):
             Block(c.width, c.hidden, "relu", RelativeAttention(c.width, c.heads, c.distances))
             for _ in range(c.layers)
         )
-        self.output = nn.Linear(c.width, vocab_size)
+        self.output = Linear(c.width, vocab_size)
         nn.init.normal_(self.embedding.weight, 0.0, c.width**-0.5)
         nn.init.normal_(self.output.weight, 0.0, 0.02)
         nn.init.zeros_(self.output.bias)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from midigen.layers.attention import MultiheadAttention
 from midigen.layers.block import Block
 from midigen.layers.decoder import Decoder
+from midigen.layers.linear import Linear
 from midigen.layers.noise import drop
 from midigen.layers.places import sinusoids
 from midigen.layers.reading import Reading
@@ -31,7 +32,7 @@ class Synphony(Decoder):
             for _ in range(c.layers)
         )
         self.norm = nn.LayerNorm(c.width)
-        self.output = nn.Linear(c.width, vocab_size)
+        self.output = Linear(c.width, vocab_size)
         nn.init.normal_(self.embedding.weight, 0.0, c.width**-0.5)
         nn.init.normal_(self.output.weight, 0.0, 0.02)
         nn.init.zeros_(self.output.bias)

@@ -1,0 +1,64 @@
+"""Products with weights whose gradients are faster on a CPU.
+
+The gradient of a weight, g' x, wants g the other way round, and PyTorch's product in bf16 then
+runs at 0.55 TFLOP/s on one core of a Xeon with AMX where others run at 1.3. Turning the narrower
+of g and x round first, by a copy, is faster by a third as soon as the other is wide.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import Function
+
+_WIDE = 384
+"""Columns from which on the copy pays: it costs 0.75 ns an element, and saves 2 ps a product."""
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return x (..., K) times weight (N, K), plus bias (N,): `F.linear`."""
+    if _gains(x, weight):
+        out: Tensor = _Linear.apply(x, weight, bias)
+        return out
+    return F.linear(x, weight, bias)
+
+
+def _gains(x: Tensor, weight: Tensor) -> bool:
+    return (
+        torch.is_grad_enabled()
+        and x.device.type == "cpu"
+        and x.dtype == torch.bfloat16
+        and max(weight.shape) >= _WIDE
+    )
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` with the faster gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias = bias is not None
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        rows, g = x.flatten(0, -2), grads[0].flatten(0, -2)
+        dx = (g @ weight).view_as(x) if ctx.needs_input_grad[0] else None
+        return dx, weight_gradient(g, rows), g.sum(0) if ctx.has_bias else None
+
+
+def weight_gradient(g: Tensor, x: Tensor) -> Tensor:
+    """Return g' x (N, K) of g (M, N) and x (M, K)."""
+    (M, N), K = g.shape, x.shape[1]
+    # The product with x turned round has to be turned back.
+    if N * M <= K * (M + N):
+        return g.t().contiguous() @ x
+    return (x.t().contiguous() @ g).t()
