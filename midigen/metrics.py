@@ -5,15 +5,20 @@ import os
 from pathlib import Path
 from typing import Any, TextIO
 
+from midigen.scalars import Scalars
+
 
 class Metrics:
     """Appends lines to a file and passes them on to `out`, as JSON or, for people, as a table.
 
     A reader of `out` that goes away does not stop the run: the file goes on. Without a path nothing
-    is told: another process does.
+    is told: another process does. scalars: also gets every line.
     """
 
-    def __init__(self, path: Path | None, out: TextIO, *, table: bool) -> None:
+    def __init__(
+        self, path: Path | None, out: TextIO, *, table: bool, scalars: Scalars | None = None
+    ) -> None:
+        self._scalars = scalars
         self._file = path.open("a", encoding="utf-8") if path else None
         self._out: TextIO | None = out
         self._table = table
@@ -26,6 +31,8 @@ class Metrics:
         self._file.write(text + "\n")
         self._file.flush()
         self._say(self._row(line) if self._table else text)
+        if self._scalars is not None:
+            self._scalars.write(line)
 
     def _say(self, text: str) -> None:
         if self._out is None or not text:
@@ -53,6 +60,8 @@ class Metrics:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+        if self._scalars is not None:
+            self._scalars.close()
 
 
 def _final_row(name: str, found: dict[str, Any]) -> str:

@@ -23,7 +23,8 @@ class Request:
     asked: the settings that were given, by name. source: the stream, or None to read none.
     store: a folder for the token store, or None for the run's own. about: words for the card.
     init: the model folder that a new run goes on from. recipe: names the stream's tokenizer.
-    shard: split the weights between the processes that torchrun has started.
+    tensorboard: a folder for event files. shard: split the weights between the processes that
+    torchrun has started.
     """
 
     asked: dict[str, Any]
@@ -41,6 +42,7 @@ class Request:
     shard: bool = False
     init: Path | None = None
     recipe: Recipe | None = None
+    tensorboard: Path | None = None
 
 
 class Mute:

@@ -18,6 +18,7 @@ from midigen.preparation import Prepared, prepare
 from midigen.ranks import Ranks, join
 from midigen.request import Mute, Request, Teller
 from midigen.runfolder import RunFolder
+from midigen.scalars import Scalars
 from midigen.settings import Settings
 from midigen.trainer import Ending, Trainer
 
@@ -51,7 +52,7 @@ def _train(request: Request, teller: Teller, ranks: Ranks, device: str) -> int:
         settings.save(folder.settings)
     resume = checkpointing.exists(folder.state)
     ranks.wait()
-    trainer = _trainer(prepared, folder, device, ranks, resume=resume)
+    trainer = _trainer(prepared, folder, device, ranks, request.tensorboard, resume=resume)
     ending = _run(trainer, teller, longer="unit" in request.asked)
     if ending == "stopped":
         teller.warn(
@@ -85,7 +86,13 @@ def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
 
 
 def _trainer(
-    prepared: Prepared, folder: RunFolder, device: str, ranks: Ranks, *, resume: bool
+    prepared: Prepared,
+    folder: RunFolder,
+    device: str,
+    ranks: Ranks,
+    tensorboard: Path | None,
+    *,
+    resume: bool,
 ) -> Trainer:
     import torch
 
@@ -112,7 +119,8 @@ def _trainer(
         step = checkpointing.read_progress(folder.state).step
         metrics.rewind(folder.metrics, step)
     path = folder.metrics if ranks.is_first else None
-    lines = metrics.Metrics(path, sys.stdout, table=sys.stdout.isatty())
+    scalars = Scalars(tensorboard) if tensorboard is not None and ranks.is_first else None
+    lines = metrics.Metrics(path, sys.stdout, table=sys.stdout.isatty(), scalars=scalars)
     val = prepared.held_out("val", settings.eval_tokens)
     trainer = Trainer(
         optimizer,

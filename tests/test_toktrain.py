@@ -375,3 +375,14 @@ def test_a_loss_that_is_no_number_ends_a_run_and_leaves_what_was_saved(tmp_path:
     goes_on = Optimizer(prepared.model, "cpu", torch.float32, settings)
     checkpointing.load(tmp_path, goes_on)
     assert all(weight.isfinite().all() for weight in goes_on.master.parameters())
+
+
+def test_metrics_are_written_for_tensorboard(run: Runner, stream: Path) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run("toktrain", stream, "-o", "m", "--steps", "6", *TINY, "--tensorboard", "tb", env=ENV)
+    found = accumulators.EventAccumulator(str(run.folder / "tb"))
+    found.Reload()
+    lines = events((run.folder / "m/metrics.jsonl").read_bytes(), "eval")
+    written = [(scalar.step, scalar.value) for scalar in found.Scalars("loss/val")]
+    assert written == [(line["step"], pytest.approx(line["val"]["loss"])) for line in lines]
+    assert {"loss/train", "learning_rate", "loss_note/test_final"} <= set(found.Tags()["scalars"])

@@ -135,6 +135,9 @@ def toktrain(
         str | None,
         Option(metavar="DIR", help="Keep the token store there, or use the one there."),
     ] = None,
+    tensorboard: Annotated[
+        str | None, Option(metavar="DIR", help="Write the metrics for TensorBoard there, too.")
+    ] = None,
     about: Annotated[
         str | None, Option(metavar="FILE", help="Text for the model's card, as its sources.")
     ] = None,
@@ -253,6 +256,7 @@ def toktrain(
                 shard,
                 find(init_from) if init_from else None,
                 plan,
+                Path(tensorboard) if tensorboard else None,
             ),
             run,
         )
