@@ -17,12 +17,11 @@ not accepting.
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from midigen_remi.meaning import DEFAULT_BPM
 from midigen_remi.order import UNKNOWN
-from midigen_remi.values import DRUMS, PROGRAMS
+from midigen_remi.values import PROGRAMS
 
 from midigen_miditok.event_meaning import Meaning
 from midigen_miditok.event_order import (
@@ -36,8 +35,11 @@ from midigen_miditok.event_order import (
     Type,
 )
 
+if TYPE_CHECKING:
+    from midigen_miditok.event_closing import Closings
+
 _KEPT = 1 << 14
-"""Masks and closings remembered. Only with pitch intervals or sounding notes there are more."""
+"""Masks remembered. Only with pitch intervals or sounding notes there are more."""
 Pitches = tuple[tuple[int, int, int], ...]
 
 
@@ -70,15 +72,14 @@ class EventGrammar:
         self._value = meaning.value.tolist()
         self._ids = {t: np.flatnonzero(meaning.types == t) for t in Type}
         self._mask_of = lru_cache(_KEPT)(self._build_mask)
-        self._way_of = lru_cache(_KEPT)(self._shortest)
 
     def start(self) -> State:
         return State(Phase.Start, UNKNOWN, (), (), False)
 
     def accepting(self, state: State) -> bool:
-        return state.phase in ACCEPTING and not self._owes(state)
+        return state.phase in ACCEPTING and not self.owes(state)
 
-    def _owes(self, state: State) -> bool:
+    def owes(self, state: State) -> bool:
         """Return whether notes sound that need an end.
 
         They do not where only some programs have ends and the tokens do not say which this is.
@@ -89,7 +90,7 @@ class EventGrammar:
 
     def mask(self, state: State) -> np.ndarray:
         """Return bool (V,), cached and read-only."""
-        mask: np.ndarray = self._mask_of(*self._view(state))
+        mask: np.ndarray = self._mask_of(*self.view(state))
         return mask
 
     def runs(self, expansions: Sequence[Sequence[int]]) -> Callable[[State], np.ndarray] | None:
@@ -101,7 +102,7 @@ class EventGrammar:
 
         return Runs(self, EventGrammar(self.meaning, free_ends=True), expansions)
 
-    def _view(self, state: State) -> tuple[int, int, tuple[int, int] | None, tuple[int, ...]]:
+    def view(self, state: State) -> tuple[int, int, tuple[int, int] | None, tuple[int, ...]]:
         """Return what the mask depends on: far fewer values than there are states."""
         ends: tuple[int, ...] = ()
         if state.sounding and not self._follow[Phase(state.phase)].isdisjoint(OFFS):
@@ -190,7 +191,11 @@ class EventGrammar:
 
     def stand_in(self, program: int) -> int:
         """Return the program that stands for `program` in the states."""
-        return self._seen[self._program_ids[program]] if program in self._program_ids else program
+        return self._stands.get(program, program)
+
+    @cached_property
+    def _stands(self) -> dict[int, int]:
+        return {self._value[i]: self._seen[i] for i in self._ids[Type.Program].tolist()}
 
     @cached_property
     def _seen(self) -> list[int]:
@@ -236,94 +241,19 @@ class EventGrammar:
         ]
         return np.array([alike.setdefault(key, len(alike)) for key in keys])
 
+    @cached_property
+    def _closings(self) -> "Closings":
+        from midigen_miditok.event_closing import Closings
+
+        return Closings(self)
+
     def closing(self, state: State) -> list[int]:
         """Return the shortest ids to an accepting state, by way of the most ordinary values.
 
         Notes of MIDILike that have just begun get a beat before all end.
         """
-        way, state = self._way(state)
-        if not self._owes(state):
-            return list(way)
-        beat = [self._beat] if state.fresh else []
-        return [*way, *beat, *self._ends(state.program, state.sounding)]
+        return self._closings.closing(state)
 
     def distance(self, state: State) -> int:
         """Return the length of `closing`."""
-        way, state = self._way(state)
-        if not self._owes(state):
-            return len(way)
-        sounding = state.sounding
-        named = 0
-        if self.options.program_before_notes:
-            named = len(sounding)
-        elif self.options.program_in_notes:
-            named = len({key >> 7 for key in sounding} - {state.program + 1})
-        return len(way) + state.fresh + len(sounding) + named
-
-    def _way(self, state: State) -> tuple[list[int], State]:
-        """Return the ids that complete what has been begun, but for notes, and the state behind."""
-        # An end is an event: where some note needs one, time has not moved on in vain.
-        if state.phase == Phase.End or (state.phase == Phase.Time and self._owes(state)):
-            return [], state
-        way = self._way_of(*self._view(state))
-        for id in way:
-            state = self.step(state, id)
-        return way, state
-
-    def _shortest(
-        self, phase: int, program: int, last: tuple[int, int] | None, ends: tuple[int, ...]
-    ) -> list[int]:
-        """Return the ids that complete what has been begun."""
-        pitches = ((program if self.options.programs else 0, *last),) if last else ()
-        paths: list[tuple[State, list[int]]] = [(State(phase, program, pitches, ends, False), [])]
-        met = set()
-        for here, ids in paths:
-            if here.phase in ACCEPTING:
-                return ids
-            if here.phase in met:
-                continue
-            met.add(here.phase)
-            mask = self.mask(here)
-            # A note that begins would need an end; any other event is nearer to one.
-            for kind in sorted(self._follow[Phase(here.phase)], key=lambda k: (k in PITCHES, k)):
-                fitting = self._ids[kind][mask[self._ids[kind]]]
-                if len(fitting):
-                    id = self._ordinary(kind, fitting)
-                    paths.append((self.step(here, id), [*ids, id]))
-        raise AssertionError(f"no way to an end from {Phase(phase).name}")
-
-    def _ordinary(self, kind: Type, ids: np.ndarray) -> int:
-        """Return what a closing takes: 4/4, a usual tempo, a middle value."""
-        value = self.meaning.value[ids]
-        if kind == Type.TimeSig:
-            return int(ids[np.argmax(value == self.meaning.default_signature)])
-        if kind == Type.Tempo:
-            return int(ids[np.argmin(abs(60e6 / value - DEFAULT_BPM))])
-        return int(ids[len(ids) // 2])
-
-    def _ends(self, program: int, sounding: tuple[int, ...]) -> list[int]:
-        """Return the ids that end all notes, those of `program`, which has been named, first."""
-        options, named, ids = self.options, program, list[int]()
-        for key in sorted(sounding, key=lambda key: key >> 7 != program + 1):
-            owner = (key >> 7) - 1 if options.programs else program
-            if options.program_before_notes or (options.program_in_notes and owner != named):
-                ids.append(self._program_ids[owner])
-                named = owner
-            ids.append(self._off_ids[options.drums and owner == DRUMS][key & 127])
-        return ids
-
-    @cached_property
-    def _beat(self) -> int:
-        """The TimeShift of one beat, which every grid has."""
-        ids = self._ids[Type.TimeShift].tolist()
-        return next(i for i in ids if self.meaning.vocab.values[i].startswith("1.0."))
-
-    @cached_property
-    def _program_ids(self) -> dict[int, int]:
-        return {self._value[i]: i for i in self._ids[Type.Program].tolist()}
-
-    @cached_property
-    def _off_ids(self) -> tuple[dict[int, int], dict[int, int]]:
-        """The ids that end each pitch, of melodic programs and of drums."""
-        melodic, drums = ({self._value[i]: i for i in self._ids[kind].tolist()} for kind in OFFS)
-        return melodic, drums
+        return self._closings.distance(state)
