@@ -28,6 +28,17 @@ system exclusive messages; pedals are controllers. What is set before the first 
 without an event), `time_signature` (one that is not in the vocabulary) and `tracks` (from the 129th
 on).
 
+**Choices** where the format's description leaves one. Optimised, channels are numbered as they are
+first named in the file, by a note, a patch or a controller; a key of a track without notes is left
+out if a track with notes has one, else it is on track 0; and where a track is split, the part with
+the drums has no sharps if the key was found and not named. Time signatures before the first note
+keep their time. Notes that nothing ends are written last of their track. A time that 128 beats or
+more separate from the last event is never reached again: all that follows is left out, and a file
+that begins so late has no notes.
+
+**Bars** begin with the first event at or behind a bar line; one without events has no beginning.
+`--bpe` is refused: events are of fixed size, and merges would tear them.
+
 **Repairs**, by kind, and what happens:
 
     special token         ignored: BOS or EOS
@@ -44,8 +55,8 @@ A sequence may go back in time within a beat, as the format can: events say wher
 Decoded tempos are those whose whole part is the number; tracks of a score have no channels, so
 each track, channel and patch becomes one of its own.
 
-Source: the ids are those of midi-model (https://github.com/SkyTNT/midi-model, Apache-2.0); written
-from a description of its format and its output, without its code.
+Source: the ids are those of midi-model (https://github.com/SkyTNT/midi-model, Apache-2.0), after a
+description of its format and by its output; none of its code is used.
 """
 
 from collections.abc import Sequence
