@@ -95,7 +95,9 @@ class Moves:
         self.pitch = pitches_of(self.vocab)
         pairs = list(zip(self._words, self.vocab.values, strict=True))
         self.context = np.array([_context(kind, value) for kind, value in pairs], dtype=np.uint8)
-        self._track = np.array([int(value) if kind == "track" else -1 for kind, value in pairs])
+        self._track = np.array(
+            [int(v) if kind == "track" and v.isdecimal() else -1 for kind, v in pairs]
+        )
         self._key = np.array([kind in _KEYS for kind in self._words])
 
     def _shifts(self, most: int) -> "Tables":
