@@ -12,9 +12,10 @@ from midigen.batches import encode_many
 from midigen.errors import MidigenError, Reject
 from midigen.ingest import DEFAULT_LIMITS, Limits, ingest
 from midigen.measure import Measure, measure_many
+from midigen.parts import records_of
 from midigen.protocols import Encoded, Tokenizer
 from midigen.reasons import REASONS
-from midigen.record import Record, complete, short_hash
+from midigen.record import Record, short_hash
 from midigen.registry import tokenizer as build_tokenizer
 from midigen.sources import Source, name_of, read_source
 
@@ -175,25 +176,16 @@ class FileEncoder:
         """Return the records of a file: one, or one a part."""
         assert file.encoded is not None and file.measure is not None
         meta: dict[str, Any] = {"ingest": file.rung} if file.rung else {}
-        if file.lossy:
-            meta["lossy"] = list(file.lossy)
         known: Record = {
+            "id": file.id,
             "group": file.measure.group,
             "src": name_of(file.source),
             "md5": file.md5,
             "tok": self.tok,
+            "n": file.measure.n,
             "meta": meta | self._meta,
         }
-        parts = file.encoded.parts
-        if len(parts) == 1 and file.encoded.programs is None:
-            return [complete(known | {"id": file.id, "ids": parts[0], "n": file.measure.n})]
-        records = []
-        for k, (ids, n) in enumerate(zip(parts, _part_counts(file), strict=True)):
-            own: Record = {"id": f"{file.id}.{k}", "ids": ids, "n": n, "part": [k, len(parts)]}
-            if file.encoded.programs is not None:
-                own["meta"] = known["meta"] | {"program": file.encoded.programs[k]}
-            records.append(complete(known | own))
-        return records
+        return records_of(known, file.encoded, file.score)
 
 
 def _rebuild(
@@ -217,27 +209,3 @@ def _open(file: _File, limits: Limits) -> None:
 def _settle(result: Any) -> tuple[Any, Reject | None]:
     """Return a stage's result as (value, None) or (None, reject)."""
     return (None, result) if isinstance(result, Reject) else (result, None)
-
-
-def _part_counts(file: _File) -> list[dict[str, int | float]]:
-    """Return the `n` of each part, so that sums over parts count every note once.
-
-    Where it is not known which track a part comes from, they stay unmeasured.
-    """
-    encoded = file.encoded
-    assert encoded is not None
-    tracks = encoded.tracks
-    if tracks is None:
-        tracks = [k for k, track in enumerate(file.score.tracks) if track.note_num()]
-    if len(tracks) != len(encoded.parts):
-        return [{} for _ in encoded.parts]
-    measures = measure_many([_solo(file.score, file.score.tracks[k]) for k in tracks])
-    return [measured.n if isinstance(measured, Measure) else {} for measured in measures]
-
-
-def _solo(score: Any, track: Any) -> Any:
-    """Return a score that has one of the tracks of another, under its tempos and signatures."""
-    solo = type(score)(score.ticks_per_quarter)
-    solo.tracks = [track]
-    solo.tempos, solo.time_signatures = score.tempos, score.time_signatures
-    return solo

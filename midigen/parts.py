@@ -25,7 +25,7 @@ def records_of(
     if len(parts) == 1 and encoded.programs is None:
         return [complete(known | {"meta": meta, "ids": parts[0]})]
     if counts is None or len(counts) != len(parts):
-        counts = measure_tracks(score, len(parts))
+        counts = _measured(encoded, score)
     records = []
     for k, (ids, n) in enumerate(zip(parts, counts, strict=True)):
         own = {"id": f"{known['id']}.{k}", "ids": ids, "n": n, "part": [k, len(parts)]}
@@ -34,15 +34,17 @@ def records_of(
     return records
 
 
-def measure_tracks(score: Any, count: int) -> list[Counts]:
-    """Return the `n` of each track that has notes, so that sums over parts count every note once.
+def _measured(encoded: Encoded, score: Any) -> list[Counts]:
+    """Return the `n` of each part, so that sums over parts count every note once.
 
-    If there are not `count` of them, nobody knows which part is which: they stay unmeasured.
+    Where it is not known which track a part comes from, they stay unmeasured.
     """
-    tracks = [track for track in score.tracks if track.note_num()]
-    if len(tracks) != count:
-        return [{} for _ in range(count)]
-    measures = measure_many([_solo(score, track) for track in tracks])
+    tracks = encoded.tracks
+    if tracks is None:
+        tracks = [k for k, track in enumerate(score.tracks) if track.note_num()]
+    if len(tracks) != len(encoded.parts):
+        return [{} for _ in encoded.parts]
+    measures = measure_many([_solo(score, score.tracks[k]) for k in tracks])
     return [found.n if isinstance(found, Measure) else {} for found in measures]
 
 
