@@ -43,6 +43,10 @@ tempos and signatures where the last event was, as MidiTok has. A signature outs
 `meta.lossy` (``time_signature``). Where MidiTok gives one sequence a track, there is one record a
 part.
 
+Structured has one shift of time a note: a gap beyond the fine part of `res` is rounded, one beyond
+its end is cut, and all that follows moves. Where no token begins bars (TSD, MIDILike, Structured),
+they begin with the shifts of time that lead to them: `event_timeline`.
+
 BEAT tells pitches by their distance downwards, so that `tokaug --shift` refuses it.
 
 **What a repair is**: `decode_cpword`, `decode_octuple`, `decode_mumidi`, `decode_mmm`,
