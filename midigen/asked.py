@@ -1,25 +1,50 @@
 """The conditions asked for, by the names that a model knows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 from midigen.conditions import condition_values
-from midigen.errors import MidigenError
-from midigen.modelvocab import FIELDS, ModelVocab
+from midigen.errors import MidigenError, UsageError
+from midigen.modelvocab import ModelVocab
 from midigen.names import fold
+from midigen.ranges import range_of
 
 LISTED = 20
 """Most names that an error lists."""
 
 Asked = dict[str, list[str]]
-"""{field: values}, fields in the order of `FIELDS`."""
+"""{field: values}, fields in the order of the vocabulary's."""
 
 
 def known(vocab: ModelVocab, field: str, name: str) -> str | None:
-    """Return the model's own spelling of `name`, or None if it does not know it."""
+    """Return the model's own spelling of `name`, or None if it does not know it.
+
+    Of a field of numbers, that is the range that holds the number.
+    """
     values = vocab.conditions.get(field, {})
-    return name if name in values else {fold(v): v for v in values}.get(fold(name))
+    if name in values:
+        return name
+    return range_of(values, name) or {fold(v): v for v in values}.get(fold(name))
+
+
+def known_values(vocab: ModelVocab, field: str, names: Sequence[str]) -> list[str]:
+    """Return the model's spellings of the names that it knows, each once."""
+    found = [known(vocab, field, name) for name in names]
+    return list(dict.fromkeys(value for value in found if value is not None))
+
+
+def read_conditions(
+    texts: Iterable[str], names: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """Return {field: values} of ``KEY=VALUE`` texts, behind those of `names`. Raises UsageError."""
+    found = {field: list(values) for field, values in names.items()}
+    for text in texts:
+        field, equals, value = text.partition("=")
+        if not equals or not field or not value:
+            raise UsageError(f"--condition {text!r} is not KEY=VALUE")
+        found.setdefault(field, []).append(value)
+    return found
 
 
 def resolve(vocab: ModelVocab, names: Mapping[str, Sequence[str]]) -> Asked:
@@ -28,7 +53,8 @@ def resolve(vocab: ModelVocab, names: Mapping[str, Sequence[str]]) -> Asked:
     Raises MidigenError for a field or a value that it does not know, listing those that it does.
     """
     asked: Asked = {}
-    for field in FIELDS:
+    # A field that the model lacks comes last, to be refused.
+    for field in (*vocab.conditions, *(f for f in names if f not in vocab.conditions)):
         for name in names.get(field, ()):
             value = known(vocab, field, name)
             if value is None:
@@ -40,7 +66,7 @@ def resolve(vocab: ModelVocab, names: Mapping[str, Sequence[str]]) -> Asked:
 def _unknown(vocab: ModelVocab, field: str, name: str) -> str:
     values = list(vocab.conditions.get(field, ()))
     if not values:
-        fields = ", ".join(f for f in FIELDS if vocab.conditions.get(f)) or "no conditions at all"
+        fields = ", ".join(f for f in vocab.conditions) or "no conditions at all"
         return f"the model knows no {field}, so not {name!r} either; it knows {fields}"
     nearest = sorted(values, key=lambda value: -_likeness(name, value))
     more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
@@ -54,9 +80,8 @@ def _likeness(a: str, b: str) -> float:
 def of_record(vocab: ModelVocab, record: Mapping[str, Any]) -> Asked:
     """Return the conditions that a record's `meta` names, as far as the model knows them."""
     found: Asked = {}
-    for field in FIELDS:
-        names = [known(vocab, field, name) for name in condition_values(record, field)]
-        values = list(dict.fromkeys(name for name in names if name is not None))
+    for field in vocab.conditions:
+        values = known_values(vocab, field, condition_values(record, field))
         if values:
             found[field] = values
     return found
@@ -64,4 +89,5 @@ def of_record(vocab: ModelVocab, record: Mapping[str, Any]) -> Asked:
 
 def condition_ids(vocab: ModelVocab, asked: Mapping[str, Sequence[str]]) -> list[int]:
     """Return the condition tokens of resolved values, in the order of training windows."""
-    return [vocab.conditions[f][value] for f in FIELDS for value in asked.get(f, ())]
+    fields = vocab.conditions
+    return [ids[value] for field, ids in fields.items() for value in asked.get(field, ())]

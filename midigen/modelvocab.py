@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FIELDS = ("genre", "artist", "era")
-"""The fields that can condition a model, in the order of their tokens in a window."""
+"""The fields that condition a model unless others are asked for, in the order of their tokens."""
 SPECIALS = ("BOS", "EOS", "PAD")
 
 Pair = tuple[int, int]

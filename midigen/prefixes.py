@@ -1,22 +1,33 @@
 """Condition tokens: which values a model learns, and the prefix of each piece."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from midigen.asked import known_values
 from midigen.errors import UsageError
 from midigen.modelvocab import FIELDS, ModelVocab
-from midigen.store import Store
+from midigen.permutation import mix
+from midigen.ranges import range_of, ranges_of
+from midigen.store import LabelSets, Store
+
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def parse_fields(text: str) -> tuple[str, ...]:
-    """Return condition fields in the order of their tokens; ``none`` is none of them."""
-    asked = [] if text == "none" else text.split(",")
-    for field in asked:
-        if field not in FIELDS:
-            raise UsageError(f"--condition {field!r} is not one of {', '.join(FIELDS)}, or none")
-    return tuple(field for field in FIELDS if field in asked)
+    """Return condition fields in the order of their tokens; ``none`` is none of them.
+
+    Any key of `meta` can be one. Raises UsageError for what is no key, or is named twice.
+    """
+    fields = () if text == "none" else tuple(text.split(","))
+    for field in fields:
+        if not _FIELD.fullmatch(field):
+            raise UsageError(f"--condition {field!r} is no key of meta; as {','.join(FIELDS)}")
+    if len(set(fields)) < len(fields):
+        raise UsageError(f"--condition {text!r} names a field twice")
+    return fields
 
 
 def parse_specials(text: str) -> bool:
@@ -32,23 +43,26 @@ def count_values(
     """Return {field: {value: pieces}} of original training rows, most frequent first.
 
     A value of fewer than `least` pieces is unknown: a token that is seen a few times says nothing.
+    Numbers are counted by ranges (`midigen.ranges`), lowest first.
     """
     originals = rows[store.rows["copy"][rows] == 0]
-    counts: dict[str, Counter[str]] = {field: Counter() for field in fields}
-    for field, found in counts.items():
-        numbers, times = np.unique(store.rows[field][originals], return_counts=True)
-        for number, count in zip(numbers, times, strict=True):
-            found.update(dict.fromkeys(store.labels[field][number], int(count)))
-    kept = {
-        field: dict(
-            sorted(
-                ((value, n) for value, n in found.items() if n >= least),
-                key=lambda item: (-item[1], item[0]),
-            )
-        )
-        for field, found in counts.items()
-    }
+    kept = {field: _count(store.label_sets(field), originals, least) for field in fields}
     return {field: found for field, found in kept.items() if found}
+
+
+def _count(labels: LabelSets, rows: np.ndarray, least: int) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    numbers, times = np.unique(labels.place[rows], return_counts=True)
+    for number, count in zip(numbers, times, strict=True):
+        found.update(dict.fromkeys(labels.sets[number], int(count)))
+    ranges = ranges_of(found)
+    if ranges:
+        counts = Counter[str]()
+        for value, count in found.items():
+            counts[range_of(ranges, value) or ""] += count
+        return {name: counts[name] for name in ranges if counts[name] >= least}
+    by_count = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    return {value: n for value, n in by_count if n >= least}
 
 
 class Prefixes:
@@ -58,27 +72,33 @@ class Prefixes:
     """
 
     def __init__(self, store: Store, vocab: ModelVocab) -> None:
-        self._rows = store.rows
-        self._tokens = {
-            field: [[ids[v] for v in values if v in ids] for values in store.labels[field]]
-            for field, ids in vocab.conditions.items()
-        }
+        self._place: dict[str, np.ndarray] = {}
+        self._tokens: dict[str, list[list[int]]] = {}
+        for field, ids in vocab.conditions.items():
+            labels = store.label_sets(field)
+            self._place[field] = labels.place
+            self._tokens[field] = [
+                [ids[value] for value in known_values(vocab, field, values)]
+                for values in labels.sets
+            ]
         self.longest = sum(max(map(len, found)) for found in self._tokens.values())
 
     def whole(self, row: int) -> list[int]:
-        """Return all condition tokens of a row: genre, artist, era."""
+        """Return all condition tokens of a row, field by field."""
         return [id for ids in self._fields(row) for id in ids]
 
     def draw(self, row: int, number: int, dropout: float) -> list[int]:
         """Return the tokens with each field dropped with probability `dropout`.
 
-        number: 64 random bits, of which each field takes 16.
+        number: 64 random bits: each of the first four fields takes 16, others a hash of them.
         """
         kept: list[int] = []
         for place, ids in enumerate(self._fields(row)):
-            if (number >> (16 * place) & 0xFFFF) >= dropout * 0x10000:
+            if place and place % 4 == 0:
+                number = int(mix(np.array([number], np.uint64), place, 0)[0])
+            if (number >> (16 * (place % 4)) & 0xFFFF) >= dropout * 0x10000:
                 kept += ids
         return kept
 
     def _fields(self, row: int) -> list[list[int]]:
-        return [found[self._rows[field][row]] for field, found in self._tokens.items()]
+        return [found[self._place[field][row]] for field, found in self._tokens.items()]

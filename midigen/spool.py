@@ -102,7 +102,7 @@ def is_sealed(folder: Path) -> bool:
 
 def clear(folder: Path) -> None:
     """Remove what an interrupted spooling left in `folder`, and nothing else."""
-    for name in ("ids.bin", "index.bin", "groups.txt", "labels.json", f"{SEAL}.part"):
+    for name in ("ids.bin", "index.bin", "groups.txt", "labels.jsonl", f"{SEAL}.part"):
         (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
 """The token store: a stream of records on disk, as training reads it. Flat arrays, memory-mapped.
 
-ids.bin: all ids, end to end. index.bin: one `ROW` a piece. labels.json: the sets of values that
-occur in each condition field. groups.txt: the group of each row, a JSON string a line. store.json:
+ids.bin: all ids, end to end. index.bin: one `ROW` a piece. labels.jsonl: what each row's piece
+names, {field: values} a line. groups.txt: the group of each row, a JSON string a line. store.json:
 what seals it.
 """
 
@@ -9,15 +9,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from midigen.conditions import condition_values
+from midigen.conditions import described
 from midigen.errors import MidigenError
-from midigen.modelvocab import FIELDS
 from midigen.record import Record, is_original
 from midigen.split import SPLITS, bucket, named_split
 
@@ -28,7 +27,6 @@ ROW = np.dtype(
         ("notes", "<i4"),  # -1: nobody counted
         ("bars", "<i4"),
         ("seconds", "<f4"),  # of music; -1: nobody counted
-        *((field, "<u4") for field in FIELDS),  # the piece's values: a place in labels.json
         ("key", "<u8"),  # hash of id, part, aug and cut: the piece's own
         ("group", "<u8"),
         ("bucket", "u1"),
@@ -60,7 +58,7 @@ class StoreWriter:
         self._ids = self._open("ids.bin")
         self._index = self._open("index.bin")
         self._groups = self._open("groups.txt")
-        self._labels: dict[str, dict[str, int]] = {field: {"[]": 0} for field in FIELDS}
+        self._labels = self._open("labels.jsonl")
         self._digest = 0
         self._unchecked = 0
 
@@ -75,9 +73,7 @@ class StoreWriter:
         row["notes"] = int(record["n"].get("notes", -1))
         row["bars"] = int(record["n"].get("bars", bars))
         row["seconds"] = record["n"].get("seconds", -1.0)
-        for field, values in labels_of(record).items():
-            known = self._labels[field]
-            row[field] = known.setdefault(json.dumps(values), len(known))
+        labels = _labels_line(record)
         row["key"] = _short(piece_key(record))
         row["group"] = _short(record["group"])
         row["bucket"] = bucket(record["group"])
@@ -86,8 +82,9 @@ class StoreWriter:
         row["copy"] = not is_original(record)
         self._ids.write(ids)
         self._index.write(row.tobytes())
+        self._labels.write(labels + b"\n")
         self._groups.write(json.dumps(record["group"]).encode() + b"\n")
-        self._digest = (self._digest + _record_hash(record, ids)) % _MODULUS
+        self._digest = (self._digest + _record_hash(record, labels, ids)) % _MODULUS
         self.pieces += 1
         self.tokens += len(record["ids"])
         for name, value in record["aug"].items():
@@ -104,10 +101,6 @@ class StoreWriter:
     def seal(self) -> "Store":
         """Close the files and write the seal; only a sealed store can be opened."""
         self.close()
-        labels = {
-            field: [json.loads(text) for text in sets] for field, sets in self._labels.items()
-        }
-        (self.folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n")
         seal = {
             "version": 2,
             "tok": self.tok,
@@ -123,8 +116,19 @@ class StoreWriter:
         return Store(self.folder)
 
     def close(self) -> None:
-        for file in (self._ids, self._index, self._groups):
+        for file in (self._ids, self._index, self._labels, self._groups):
             file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSets:
+    """The values of one field: `sets`, each once, and for every row its place in them."""
+
+    sets: list[list[str]]
+    place: np.ndarray
+
+    def of(self, row: int) -> list[str]:
+        return self.sets[self.place[row]]
 
 
 class Store:
@@ -144,6 +148,7 @@ class Store:
         dtype = np.dtype(self.seal["dtype"])
         self._need("ids.bin", self.tokens * dtype.itemsize)
         self._need("index.bin", self.seal["pieces"] * ROW.itemsize)
+        self._label_sets: dict[str, LabelSets] = {}
         self.ids = _map(folder / "ids.bin", dtype)
         self.rows = _map(folder / "index.bin", ROW)
 
@@ -156,15 +161,15 @@ class Store:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @cached_property
-    def labels(self) -> dict[str, list[list[str]]]:
-        """The sets of values of each field; a row's `genre`, say, is a place in ``["genre"]``."""
-        found: dict[str, list[list[str]]] = json.loads((self.folder / "labels.json").read_text())
-        return found
+    def label_sets(self, field: str) -> LabelSets:
+        """Return the values that each row's piece names of a field: read once, then kept."""
+        if field not in self._label_sets:
+            self._label_sets[field] = _read_labels(self.folder / "labels.jsonl", field, len(self))
+        return self._label_sets[field]
 
     def values(self, row: int, field: str) -> list[str]:
-        """Return the values of a condition field that a row's piece names."""
-        return self.labels[field][self.rows[field][row]]
+        """Return the values of a field that a row's piece names."""
+        return self.label_sets(field).of(row)
 
     def groups(self, chosen: "np.ndarray") -> list[str]:
         """Return the distinct groups of the rows where bool `chosen` is true, in stream order."""
@@ -174,12 +179,6 @@ class Store:
                 if wanted:
                     names[json.loads(line)] = None
         return list(names)
-
-
-def labels_of(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the values of every condition field that the record names."""
-    found = {field: condition_values(record, field) for field in FIELDS}
-    return {field: values for field, values in found.items() if values}
 
 
 def piece_key(record: Mapping[str, Any]) -> str:
@@ -193,7 +192,7 @@ def piece_key(record: Mapping[str, Any]) -> str:
 def digest_of(digest: int, record: Record, dtype: "np.dtype[Any]") -> int:
     """Return `digest` with one more record in it: the sum of their hashes."""
     ids = np.asarray(record["ids"], dtype=dtype).tobytes()
-    return (digest + _record_hash(record, ids)) % _MODULUS
+    return (digest + _record_hash(record, _labels_line(record), ids)) % _MODULUS
 
 
 def need_disk(folder: Path, size: int) -> None:
@@ -206,11 +205,28 @@ def need_disk(folder: Path, size: int) -> None:
         )
 
 
-def _record_hash(record: Mapping[str, Any], ids: bytes) -> int:
-    head = json.dumps([piece_key(record), record["group"], record["n"], labels_of(record)])
-    named = str(named_split(record))
-    digest = hashlib.sha256(f"{head}\n{named}\n".encode("utf-8", "surrogatepass") + ids).digest()
+def _record_hash(record: Mapping[str, Any], labels: bytes, ids: bytes) -> int:
+    head = json.dumps([piece_key(record), record["group"], record["n"], str(named_split(record))])
+    start = f"{head}\n".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(start + labels + b"\n" + ids).digest()
     return int.from_bytes(digest[:16])
+
+
+def _labels_line(record: Mapping[str, Any]) -> bytes:
+    """Return what a record names, as ASCII: values may hold what UTF-8 cannot."""
+    return json.dumps(described(record)).encode()
+
+
+def _read_labels(path: Path, field: str, count: int) -> LabelSets:
+    known: dict[tuple[str, ...], int] = {(): 0}
+    place = np.zeros(count, np.uint32)
+    key = json.dumps(field).encode()
+    with path.open("rb") as file:
+        for row, line in enumerate(file):
+            if key in line:
+                values = tuple(json.loads(line).get(field, ()))
+                place[row] = known.setdefault(values, len(known))
+    return LabelSets([list(values) for values in known], place)
 
 
 def _short(text: str) -> int:

@@ -59,6 +59,10 @@ def toksample(
     year: Annotated[
         int | None, Option("--year", metavar="YEAR", help="Of this year's decade.")
     ] = None,
+    condition: Annotated[
+        list[str] | None,
+        Option("--condition", metavar="KEY=VALUE", help="Of another field that the model knows."),
+    ] = None,
     bars: Annotated[
         int | None, Option("--bars", metavar="N", min=1, help="Exactly N bars.")
     ] = None,
@@ -142,7 +146,7 @@ def toksample(
     import math
     import secrets
 
-    from midigen.asked import resolve
+    from midigen.asked import read_conditions, resolve
     from midigen.checkpoints import find
     from midigen.conditions import era_of
     from midigen.devices import pick
@@ -165,6 +169,7 @@ def toksample(
     paths = run.inputs(files) if files or continues or only_new or prompt_bars else None
     folder = find(model)
     names = {"genre": genre or (), "artist": artist or (), "era": [era] if era else ()}
+    names |= read_conditions(condition or (), names)
     request = Request(
         secrets.randbelow(1 << 32) if seed is None else seed,
         number,

@@ -92,7 +92,7 @@ def toktrain(
     ] = None,
     condition: Annotated[
         str | None,
-        Option(metavar="FIELDS", help="Conditions, of genre,artist,era (default: all), or none."),
+        Option(metavar="FIELDS", help="Keys of meta to condition on (genre,artist,era), or none."),
     ] = None,
     condition_least: Annotated[
         int | None,
