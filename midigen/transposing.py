@@ -34,7 +34,9 @@ def nearest_shift(score: Any, key: Key | None, target: Key, tokenizer: Tokenizer
     if key is None or not len(pitches):
         return 0
     steps = (target.tonic - key.tonic - 3 * key.is_minor + 6) % 12 - 6
-    low, high = _range(tokenizer.vocab)
+    # Where pitches count from one another the vocabulary does not say which there are.
+    relative = getattr(tokenizer, "relative", False)
+    low, high = (0, 127) if relative else _range(tokenizer.vocab)
     for shift in sorted((steps, steps - 12, steps + 12), key=abs):
         if shift == 0 or (low <= pitches.min() + shift and pitches.max() + shift <= high):
             return shift
@@ -64,7 +66,7 @@ def _pitches(score: Any) -> np.ndarray:
 
 @cache
 def _range(vocab: Vocab) -> tuple[int, int]:
-    """Return the lowest and highest pitch that a vocabulary has; 0..127 where it does not say."""
-    pitch = pitches_of(vocab)
-    named = pitch[pitch >= 0]
+    """Return the lowest and highest pitch that a vocabulary names; 0..127 where it names none."""
+    named = pitches_of(vocab)
+    named = named[named >= 0]
     return (int(named.min()), int(named.max())) if len(named) else (0, 127)

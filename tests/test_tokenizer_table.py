@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT
 from symusic import Score
-from tokenizer_laws import tokenizer, tunes
+from tokenizer_laws import OF_MIDITOK, tokenizer, tunes
 
 from midigen import registry
 from midigen.errors import Reject
@@ -83,6 +83,7 @@ def signatures(score: Any) -> list[tuple[float, int, int]]:
 
 def test_every_tokenizer_has_a_row_and_its_number_of_ids() -> None:
     assert {spec.partition(":")[0] for spec in TABLE} == set(registry.installed("tokenizers"))
+    assert set(OF_MIDITOK) <= set(TABLE)
     for spec, row in TABLE.items():
         assert len(tokenizer(spec).vocab) == int(row["ids"]), spec
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from midigen_miditok.config import CLASSES
 from remi_walks import accepts, sampled
 from symusic import Score
 from tune_reader import read_tune
@@ -25,18 +26,15 @@ MORE = (
     "remi:bends=32,chords=1,keys=1,pedals=1",
     "remi:pedal=extend",
     "miditok:class=TSD,programs=0",
-    "miditok:class=MIDILike",
     "miditok:class=MIDILike,programs=0",
-    "miditok:class=Structured",
-    "miditok:class=CPWord",
-    "miditok:class=Octuple",
-    "miditok:class=MuMIDI",
-    "miditok:class=MMM",
     "miditok:class=MMM,base=TSD",
-    "miditok:class=PerTok",
+    "barnote:outside=fold,short=keep",
+    "events:optimise=0",
+    "pitch:chords=top",
 )
-"""Specs beside the plain names of all installed tokenizers."""
-SPECS = (*registry.installed("tokenizers"), *MORE)
+"""Specs beside the plain names of all installed tokenizers and the classes of MidiTok."""
+OF_MIDITOK = tuple(f"miditok:class={name}" for name in CLASSES[1:])
+SPECS = (*registry.installed("tokenizers"), *OF_MIDITOK, *MORE)
 MERGES = 300
 
 
