@@ -1,7 +1,7 @@
 """Turns the plain markup of help texts into the man macros of roff.
 
 Blocks are parted by blank lines: ``# Heading``, ``## Heading``, ``- item`` lists, ``| tables |``
-(their first column names, the last describes; of more than four columns all stand side by side),
+(their first column names, the last describes; of more than three columns all stand side by side),
 text that is indented by four columns or follows a
 line with a backspace (as Click marks it) stands as it is, and the rest are paragraphs. Inside a
 line, `backquotes`, **asterisks** and --options are bold.
@@ -10,7 +10,7 @@ line, `backquotes`, **asterisks** and --options are bold.
 import re
 from collections.abc import Callable
 
-_DESCRIBED = 4
+_DESCRIBED = 3
 """Most columns of a table whose last one describes."""
 _SPECIAL = {
     "\\": "\\e",
