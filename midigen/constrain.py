@@ -111,6 +111,14 @@ class Lifted:
     def accepting(self, state: Any) -> bool:
         return self.grammar.accepting(state)
 
+    def settled(self, state: Any) -> bool:
+        """Return whether no event has been begun: a prompt may end here.
+
+        Where a piece may end, unless a grammar says otherwise: notes may sound on.
+        """
+        offered = getattr(self.grammar, "settled", self.grammar.accepting)
+        return bool(offered(state))
+
     def closing(self, state: Any) -> list[int]:
         """Return the shortest base ids to an accepting state."""
         return self.grammar.closing(state)

@@ -115,6 +115,6 @@ def _valid(plan: "Plan", ids: Sequence[int]) -> tuple[Sequence[int], Any]:
             fact = f"{token} cannot stand at place {place}"
             raise Reject("grammar", f"{fact}; --no-grammar takes it all the same")
         state = grammar.step(state, id)
-        if grammar.accepting(state):
+        if grammar.settled(state):
             end, end_state = place + 1, state
     return ids[:end], end_state

@@ -227,3 +227,13 @@ def test_structured_has_a_shift_of_time_before_every_note() -> None:
     assert behind("", "class=Structured") == {"TimeShift"}
     assert behind("TimeShift_0.0.1", "class=Structured") == {"Program"}
     assert behind(note, "class=Structured") == {"TimeShift"}
+
+
+def test_a_prompt_may_end_while_notes_sound_and_a_piece_may_not() -> None:
+    vocab, lifted = tokenizer("class=MIDILike").vocab, Lifted(grammar("class=MIDILike"))
+    state = lifted.start()
+    settled = []
+    for word in ("TimeSig_4/4", "Program_0", "NoteOn_60", "Velocity_63", "TimeShift_0.4.8"):
+        state = lifted.step(state, vocab.index[word])
+        settled.append((lifted.settled(state), lifted.accepting(state)))
+    assert settled == [(True, True), (False, False), (False, False), (True, False), (False, False)]

@@ -79,6 +79,10 @@ class EventGrammar:
     def accepting(self, state: State) -> bool:
         return state.phase in ACCEPTING and not self.owes(state)
 
+    def settled(self, state: State) -> bool:
+        """Return whether no event has been begun; notes may sound."""
+        return state.phase in ACCEPTING
+
     def owes(self, state: State) -> bool:
         """Return whether notes sound that need an end.
 
