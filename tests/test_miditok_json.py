@@ -169,6 +169,38 @@ def test_what_a_file_lacks_is_said(change: Any, fact: str, tmp_path: Path) -> No
     assert str(error.value).startswith(f"{path} ")
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "fact"),
+    [
+        ("config", {}, "defines no tokenizer of MidiTok: KeyError"),
+        ("vocabulary", [["Pitch_60"], [7]], "token '1.7' is not of the form Type_value"),
+        ("vocabulary", 5, "defines no tokenizer of MidiTok: TypeError"),
+    ],
+)
+def test_a_definition_that_cannot_be_is_an_error_of_one_line(
+    part: str, value: Any, fact: str, tmp_path: Path
+) -> None:
+    made("Octuple").save(tmp_path / "tokenizer.json")
+    definition = tokenizer_of_file(tmp_path / "tokenizer.json").definition
+    assert definition is not None
+    broken = definition | {part: value}
+    path = tmp_path / "broken.tok.json"
+    path.write_text(json.dumps({"midigen": "miditok"} | broken))
+    with pytest.raises(MidigenError, match=fact) as error:
+        tokenizer_of_file(path)
+    assert "\n" not in str(error.value)
+
+
+def test_ids_of_another_miditok_are_refused(tmp_path: Path) -> None:
+    made("TSD with all").save(tmp_path / "tokenizer.json")
+    definition = tokenizer_of_file(tmp_path / "tokenizer.json").definition
+    assert definition is not None
+    definition["vocabulary"][0].reverse()
+    other = MidiTok.from_definition(definition)
+    with pytest.raises(MidigenError, match="installed MidiTok has another vocabulary for TSD"):
+        other.encode_many([Score.from_midi(tunes()[0])])
+
+
 def some_merges(spec: str, count: int) -> ModelVocab:
     """Return a model's vocabulary with merges learned from the tunes."""
     tokenizer = registry.tokenizer(spec)

@@ -66,7 +66,7 @@ each class.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from midigen.errors import Reject
+from midigen.errors import MidigenError, Reject
 from midigen.protocols import Decoded, Encoded, Grammar
 from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig, read_config
@@ -111,7 +111,11 @@ class MidiTok:
 
         made = cls.__new__(cls)
         made.definition = whole = complete(definition)
-        made._set_up(config_of(whole), "miditok:@", whole["vocabulary"])
+        try:
+            made._set_up(config_of(whole), "miditok:@", whole["vocabulary"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise MidigenError(f"defines no tokenizer of MidiTok: {reason}") from error
         if "_model" in definition:
             made.remarks = ("the merges of the tokenizer.json are left out: ids are base tokens",)
         return made

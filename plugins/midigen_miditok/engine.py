@@ -10,9 +10,11 @@ from midigen_remi.encode_read import MAX_QUARTERS, too_long
 from midigen_remi.miditok_import import import_miditok
 from midigen_remi.values import DRUMS
 
-from midigen.errors import Reject
+from midigen.errors import MidigenError, Reject
 from midigen.protocols import Encoded
+from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig
+from midigen_miditok.slots import flat_vocab
 
 
 @contextmanager
@@ -30,14 +32,21 @@ class Engine:
     event that has fewer ids than others is filled up with PAD.
     """
 
-    def __init__(self, config: MidiTokConfig) -> None:
+    def __init__(self, config: MidiTokConfig, vocab: Vocab | None = None) -> None:
+        """vocab: ours. Raises MidigenError where the installed MidiTok has another one."""
         miditok = import_miditok()
         self.config = config
         with silent():
             arguments = miditok.TokenizerConfig(**config.miditok_arguments())
             self.tokenizer = getattr(miditok, config.kind)(arguments)
-        vocab = self.tokenizer.vocab
-        slots = vocab if isinstance(vocab, list) else [vocab]
+        theirs = self.tokenizer.vocab
+        slots = theirs if isinstance(theirs, list) else [theirs]
+        tokens = [sorted(slot, key=slot.__getitem__) for slot in slots]
+        if vocab is not None and flat_vocab(tokens) != vocab:
+            raise MidigenError(
+                f"the installed MidiTok has another vocabulary for {config.kind} of this"
+                " configuration; ids would not mean the same"
+            )
         sizes = [len(slot) for slot in slots]
         self._padding = [slot["PAD_None"] for slot in slots]
         self._offsets = np.cumsum([0, *sizes[:-1]])  # (slots,)

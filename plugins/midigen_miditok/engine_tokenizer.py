@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from midigen.errors import Reject
 from midigen.protocols import Decoded, Encoded, Grammar
-from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig
-from midigen_miditok.slots import build_slots
+from midigen_miditok.slots import build_slots, flat_vocab
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +46,7 @@ class EngineTokenizer:
     def _engine(self) -> Any:
         from midigen_miditok.engine import Engine
 
-        return Engine(self.config)
+        return Engine(self.config, self.vocab)
 
     def encode_many(self, scores: Sequence[Any]) -> list[Encoded | Reject]:
         found: list[Encoded | Reject] = self._engine.encode_many(scores)
@@ -102,13 +101,3 @@ class EngineTokenizer:
             if name == "Bar":
                 found[i] = int(slot) if dot else 0
         return found
-
-
-def flat_vocab(slots: Sequence[Sequence[str]]) -> Vocab:
-    """Return the vocabulary of K slots laid end to end; of a single one as it is.
-
-    The slot's number and a dot go before each token, so that all are distinct: ``0.Pitch_60``.
-    """
-    if len(slots) == 1:
-        return Vocab(slots[0])
-    return Vocab(f"{k}.{token}" for k, slot in enumerate(slots) for token in slot)

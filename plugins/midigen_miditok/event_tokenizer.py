@@ -45,7 +45,7 @@ class EventTokenizer:
             return EventEncoder(self.config, self.vocab)
         from midigen_miditok.engine import Engine
 
-        return Engine(self.config)
+        return Engine(self.config, self.vocab)
 
     def decode(
         self, parts: "Sequence[np.ndarray | Sequence[int]]", programs: Sequence[int] | None = None

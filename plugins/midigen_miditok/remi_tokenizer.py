@@ -48,7 +48,7 @@ class RemiTokenizer:
             return Encoder(options, self.vocab)
         from midigen_miditok.engine import Engine
 
-        return Engine(self.config)
+        return Engine(self.config, self.vocab)
 
     def decode(
         self, parts: "Sequence[np.ndarray | Sequence[int]]", programs: Sequence[int] | None = None

@@ -4,7 +4,7 @@ A class whose tokens are events has one vocabulary a place of its events, a *slo
 one. Each begins with the special tokens.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import floor
 
 from midigen_remi.config import RemiConfig
@@ -19,6 +19,7 @@ from midigen_remi.vocabulary import (
     velocity_values,
 )
 
+from midigen.vocab import Vocab
 from midigen_miditok.config import MidiTokConfig
 from midigen_miditok.event_vocab import build_vocab
 
@@ -183,3 +184,13 @@ def microtimings(config: MidiTokConfig) -> list[int]:
         return []
     step = 2 * most / bins
     return list(dict.fromkeys([*(floor(i * step - most) for i in range(bins)), floor(most)]))
+
+
+def flat_vocab(slots: Sequence[Sequence[str]]) -> Vocab:
+    """Return the vocabulary of K slots laid end to end; of a single one as it is.
+
+    The slot's number and a dot go before each token, so that all are distinct: ``0.Pitch_60``.
+    """
+    if len(slots) == 1:
+        return Vocab(slots[0])
+    return Vocab(f"{k}.{token}" for k, slot in enumerate(slots) for token in slot)
