@@ -49,6 +49,8 @@ class Samples:
         self._loaded = loaded
         self._request = request
         tokenizer = tokenizer_of(loaded.vocab.tok)
+        if request.settings.guidance != 1 and loaded.vocab.bos is None:
+            raise MidigenError("--guidance needs a model with BOS: something to read unasked")
         grammar = None
         if request.use_grammar:
             from midigen.constrain import Lifted

@@ -22,12 +22,16 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The rules in turn: temperature 0 takes the likeliest; top_k 0, top_p 1, min_p 0 are off."""
+    """The rules in turn: temperature 0 takes the likeliest; top_k 0, top_p 1, min_p 0 are off.
+
+    guidance: how much what the conditions change counts, before all rules; 1: as it is.
+    """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    guidance: float = 1.0
 
 
 def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) -> list[int | None]:
@@ -69,37 +73,64 @@ class Rows:
     """Drafts that the model reads side by side, and the logits (B, V) of what comes next in each.
 
     The rows of the cache end at the same place and begin at different ones: a draft can take the
-    row of another at any time.
+    row of another at any time. With guidance every draft has a second row, B behind the first, that
+    reads the same without the conditions (classifier-free guidance: Ho and Salimans,
+    arXiv 2207.12598).
     """
 
-    def __init__(self, model: Any, window: int, drafts: Iterable[Draft]) -> None:
+    def __init__(
+        self, model: Any, window: int, drafts: Iterable[Draft], guidance: float = 1.0
+    ) -> None:
         self._model = model
         self._window = window
+        self._guidance = guidance
         self._device = next(model.parameters()).device
         self.drafts = list(drafts)
         self._read_all()
 
+    def _contexts(self, drafts: Iterable[Draft]) -> list[list[int]]:
+        """Return what is read for drafts: with conditions, then, under guidance, without."""
+        whole = list(drafts)
+        found = [draft.context for draft in whole]
+        if self._guidance != 1:
+            found += [draft.context[len(draft.prompt.conditions) :] for draft in whole]
+        return found
+
+    def _guided(self, logits: "np.ndarray") -> "np.ndarray":
+        """Return logits (B, V) out of those of all rows."""
+        if self._guidance == 1:
+            return logits
+        half = len(logits) // 2
+        asked, plain = logits[:half], logits[half:]
+        return plain + self._guidance * (asked - plain)
+
     def _read_all(self) -> None:
         """Read the contexts of all drafts into a fresh cache."""
-        lengths = [len(draft.context) for draft in self.drafts]
+        contexts = self._contexts(self.drafts)
+        longest = max(map(len, contexts))
         # A single row never needs more than a window. Several end in the same place, so a row that
         # starts anew pushes the others on.
-        room = self._window if len(lengths) == 1 else 2 * self._window
-        self._cache = self._model.new_cache(len(lengths), room)
-        self._cache.starts[:] = self._tensor([max(lengths) - length for length in lengths])
-        padded = [[0] * (max(lengths) - len(d.context)) + d.context for d in self.drafts]
-        self.logits = self._read(padded, self._cache)
+        room = self._window if len(contexts) == 1 else 2 * self._window
+        self._cache = self._model.new_cache(len(contexts), room)
+        self._cache.starts[:] = self._tensor([longest - len(context) for context in contexts])
+        padded = [[0] * (longest - len(context)) + context for context in contexts]
+        self.logits = self._guided(self._read(padded, self._cache))
         for draft in self.drafts:
             draft.is_stale = False
 
     def _read_row(self, row: int) -> None:
-        """Read the context of one draft into its row, so that it ends where the others do."""
+        """Read the context of one draft into its rows, so that they end where the others do."""
+        import numpy as np
+
         draft = self.drafts[row]
-        cache = self._model.new_cache(1, self._cache.length)
-        cache.length = self._cache.length - len(draft.context)
-        cache.starts[:] = cache.length
-        self.logits[row] = self._read([draft.context], cache)[0]
-        self._cache.put(row, cache)
+        found = []
+        for side, context in enumerate(self._contexts([draft])):
+            cache = self._model.new_cache(1, self._cache.length)
+            cache.length = self._cache.length - len(context)
+            cache.starts[:] = cache.length
+            found.append(self._read([context], cache)[0])
+            self._cache.put(row + side * len(self.drafts), cache)
+        self.logits[row] = self._guided(np.stack(found))[0]
         draft.is_stale = False
 
     def _read(self, ids: Sequence[Sequence[int]], cache: Any) -> "np.ndarray":
@@ -123,8 +154,11 @@ class Rows:
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only."""
         if len(rows) < len(self.drafts):
+            places = list(rows)
+            if self._guidance != 1:
+                places += [row + len(self.drafts) for row in rows]
             self.drafts = [self.drafts[row] for row in rows]
-            self._cache.select(self._tensor(rows))
+            self._cache.select(self._tensor(places))
 
     def advance(self) -> None:
         """Read what was written last in every draft."""
@@ -136,7 +170,8 @@ class Rows:
             self._read_all()
             return
         # What a stale row reads here is overwritten below.
-        self.logits = self._read([[draft.context[-1]] for draft in self.drafts], self._cache)
+        last = [context[-1:] for context in self._contexts(self.drafts)]
+        self.logits = self._guided(self._read(last, self._cache))
         for row in stale:
             self._read_row(row)
 
@@ -160,7 +195,7 @@ def sample(
         return None
 
     first = [draft for draft in (take() for _ in range(batch)) if draft is not None]
-    rows = Rows(model, window, first) if first else None
+    rows = Rows(model, window, first, settings.guidance) if first else None
     while rows is not None and rows.drafts:
         ids = choose(rows.logits, rows.drafts, settings)
         alive = []

@@ -354,3 +354,45 @@ def test_the_way_to_a_valid_end_adds_no_bar() -> None:
     model = biased(vocab, *[index[name] for name in names])
     (draft,) = write(model, plan_for(vocab, Limits(bars=1)), Settings(temperature=0))
     assert draft.ids == [index["Bar_None"], index["TimeSig_4/4"]]
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 2.5])
+def test_guidance_weighs_what_the_conditions_change(tiny: Loaded, guidance: float) -> None:
+    """Also in rows that have been taken over by other drafts, and past the window."""
+    vocab, window = tiny.vocab, 128
+    plan = plan_for(vocab, Limits(bars=300))
+    asked = [resolve(vocab, {"genre": [name]}) for name in ("pop", "classical")]
+    asked.append({})
+    drafts = [Draft(plan, unprompted(plan, asked[k % 3]), k) for k in range(3)]
+    rows = sampler.Rows(tiny.model, window, drafts[:2], guidance)
+
+    @torch.inference_mode()
+    def check() -> None:
+        for draft, found in zip(rows.drafts, rows.logits, strict=True):
+            count = len(draft.prompt.conditions)
+            whole, plain = (
+                tiny.model(torch.tensor([ids]))[0, -1].double().numpy()
+                for ids in (draft.context, draft.context[count:])
+            )
+            np.testing.assert_allclose(found, plain + guidance * (whole - plain), atol=2e-4)
+
+    for step in range(160):
+        ids = sampler.choose(rows.logits, rows.drafts, Settings())
+        for draft, id in zip(rows.drafts, ids, strict=True):
+            assert id is not None
+            draft.accept(id)
+        if step == 20:
+            rows.replace(0, drafts[2])
+        if step == 150:
+            rows.keep([1])
+        rows.advance()
+        if step % 16 == 4 or step == 159:
+            check()
+
+
+def test_guidance_needs_something_to_read_unasked(tmp_path: Path) -> None:
+    base = tiny_vocab()
+    vocab = ModelVocab(base.base, base.tok, specials=False, conditions=base.counts)
+    loaded = load(save_tiny(tmp_path, vocab))
+    with pytest.raises(MidigenError, match="BOS"):
+        Samples(loaded, Request(0, settings=Settings(guidance=2.0)))

@@ -111,6 +111,15 @@ def toksample(
             help="From those with P times the chance of the likeliest.",
         ),
     ] = 0.0,
+    guidance: Annotated[
+        float,
+        Option(
+            metavar="X",
+            min=0,
+            max=20,
+            help="How much the conditions count: 1 as learned, 2 twice as much, 0 not at all.",
+        ),
+    ] = 1.0,
     seed: Annotated[
         int | None,
         Option("--seed", metavar="INT", help="Seed; without it a fresh one, written into gen."),
@@ -157,7 +166,7 @@ def toksample(
     from midigen.sampled import Request, Samples
     from midigen.sampler import Settings
 
-    for value in (temperature, top_p, min_p, seconds or 0.0):
+    for value in (temperature, top_p, min_p, guidance, seconds or 0.0):
         if not math.isfinite(value):
             raise UsageError(f"{value} is not a number to sample with")
     if continues and only_new:
@@ -175,7 +184,7 @@ def toksample(
         number,
         asked=resolve(read_vocab(folder), names),
         limits=Limits(bars, tokens, seconds),
-        settings=Settings(temperature, top_k, top_p, min_p),
+        settings=Settings(temperature, top_k, top_p, min_p, guidance),
         use_grammar=not no_grammar,
         prompt_bars=prompt_bars,
         only_new=only_new,
