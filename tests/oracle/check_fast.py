@@ -1,7 +1,8 @@
 """Compare TSD, MIDILike and Structured with MidiTok's classes on MIDI files: `make check-oracle`.
 
-Of every file the ids must be MidiTok's. Of every tenth, the grammar must take them, and they must
-decode without a repair to what MidiTok's decoder makes of them. Prints one line a configuration as
+The ids must be MidiTok's: of every file by default parameters, of some by others. Of every tenth of
+these, the grammar must take them, and they must decode without a repair to what MidiTok's decoder
+makes of them. Prints one line a configuration as
 soon as it is done; exits with 1 if there is a difference.
 """
 
@@ -9,7 +10,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from multiprocessing import get_context
@@ -124,11 +125,14 @@ def compare_files(job: tuple[str, Sequence[str]]) -> list[Outcome]:
 
 
 def compare_all(
-    names: Sequence[str], paths: Sequence[str], jobs: int, chunk: int = 32
+    files: Mapping[str, Sequence[str]], jobs: int, chunk: int = 32
 ) -> Iterator[Outcome]:
-    """Yield the outcome of every file in every configuration, one configuration after another."""
-    chunks = [paths[start : start + chunk] for start in range(0, len(paths), chunk)]
-    work = [(name, some) for name in names for some in chunks]
+    """Yield the outcome of the files of every configuration, one configuration after another."""
+    work = [
+        (name, paths[start : start + chunk])
+        for name, paths in files.items()
+        for start in range(0, len(paths), chunk)
+    ]
     if jobs == 1:
         for job in work:
             yield from compare_files(job)
@@ -144,6 +148,13 @@ def main() -> int:
     parser.add_argument("-j", "--jobs", type=int, default=1, help="processes")
     parser.add_argument("--sample", type=int, metavar="N", help="only N files, always the same")
     parser.add_argument(
+        "--others",
+        type=int,
+        metavar="N",
+        default=500,
+        help="files for configurations other than the default of a class (default: 500)",
+    )
+    parser.add_argument(
         "--config",
         action="append",
         choices=list(CONFIGS),
@@ -157,7 +168,9 @@ def main() -> int:
     start = time.monotonic()
     print(f"{'configuration':48} {'files':>7} {'rejected':>9} {'empty':>7} {'differences':>12}")
     differences = 0
-    for name, outcomes in groupby(compare_all(names, paths, options.jobs), lambda o: o.config):
+    some = midi_files(options.folders, min(options.others, len(paths)))
+    files = {name: paths if name.endswith(", default") else some for name in names}
+    for name, outcomes in groupby(compare_all(files, options.jobs), lambda o: o.config):
         count: Counter[str] = Counter()
         for outcome in outcomes:
             count[outcome.outcome] += 1
