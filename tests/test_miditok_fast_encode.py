@@ -119,6 +119,14 @@ def test_a_note_of_midilike_that_lasts_for_days_is_rejected(params: str) -> None
     assert reject.value.reason == "too_long"
 
 
+@pytest.mark.parametrize("kind", ["TSD", "MIDILike"])
+def test_a_score_without_whole_positions_is_rejected_for_that(kind: str) -> None:
+    score = score_of((0, False, [(0, 480, 60, 64)]), signatures=[(0, 1, 1)])
+    found = tokenizer(f"class={kind},res=1x1,ts=1/1+4/4").encode_many([score, SIMPLE])
+    assert isinstance(found[0], Reject) and found[0].reason == "tokenizer"
+    assert not isinstance(found[1], Reject)
+
+
 def test_the_array_code_imports_neither_torch_nor_miditok() -> None:
     code = (
         "import sys\n"

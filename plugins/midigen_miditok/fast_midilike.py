@@ -22,7 +22,7 @@ def reject_late_ends(pieces: Sequence[Piece], notes: Notes, unfit: Unfit) -> Non
     owner = np.repeat(owners, [voice.notes for voice in notes.voices])
     limit = MAX_QUARTERS * np.array([piece.meter.tpq for piece in pieces])
     late = notes.time + notes.duration > limit[owner]
-    unfit.reject_late(np.unique(owner[late]).tolist())
+    unfit.reject_late(set(owner[late].tolist()) - unfit.rejects.keys())
 
 
 def encode_on_off(
