@@ -44,6 +44,9 @@ ALL_ELSE = {
 }
 
 CONFIGS: dict[str, dict[str, Any]] = {
+    "rests=1": SONG | {"use_rests": True},
+    "class=MIDILike": SONG,
+    "class=Structured": UNSIGNED | {"use_tempos": False},
     "class=CPWord": SONG,
     "class=CPWord,rests=1,ts=0": UNSIGNED | {"use_rests": True},
     "chords=1,class=CPWord,programs=0": SONG | {"use_chords": True} | NO_PROGRAMS,
@@ -92,7 +95,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def kind_of(params: str) -> str:
-    return parse_params(params)["class"]
+    """Return MidiTok's class."""
+    return parse_params(params).get("class", "TSD")
 
 
 @cache
