@@ -15,7 +15,6 @@ from midigen.chunks import encode_files
 from midigen.encoding import FileEncoder, Lines
 from midigen.errors import MidigenError, UsageError
 from midigen.ingest import DEFAULT_LIMITS, Limits
-from midigen.pedal import spec_for
 from midigen.protocols import Executor
 from midigen.registry import load
 from midigen.sources import Inputs, Source, find_sources
@@ -154,6 +153,8 @@ def _make_encoder(
     if pedal != "drop":
         if model:
             raise UsageError("-m says what becomes of the pedal; leave out --pedal")
+        from midigen.pedal import spec_for
+
         spec = spec_for(spec, pedal)
     encoder = FileEncoder(spec, **options)
     if fingerprint and encoder.tok.rpartition("#")[2] != fingerprint:
