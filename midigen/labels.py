@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,40 @@ def read_value(key: str, text: str) -> Any:
     return text or None
 
 
+def meta_value(key: str, value: Any) -> Any:
+    """Return what a value of a typed table says of a key, None if nothing.
+
+    Raises ValueError for what `meta` cannot hold: objects, lists of lists, bytes.
+    """
+    if isinstance(value, str):
+        return read_value(key, value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal):
+        number = float(value)
+        whole = _NUMBERS.get(key) is int and number.is_integer()
+        return None if not isfinite(number) else int(number) if whole else number
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list):
+        if any(isinstance(item, list) for item in value):
+            raise ValueError("a list of lists")
+        items = [meta_value(key, item) for item in value]
+        return one_or_several(str(item) for item in items if item is not None)
+    if value is None or isinstance(value, int):
+        return value
+    raise ValueError(f"{type(value).__name__}")
+
+
 def one_or_several(values: Iterable[Any]) -> Any:
     """Return the distinct values as `meta` holds them: None, one alone, or a list."""
     distinct = list(dict.fromkeys(value for value in values if not is_unknown(value)))
     return distinct if len(distinct) > 1 else distinct[0] if distinct else None
+
+
+def says_nothing(key: str, value: Any) -> bool:
+    """Return whether a value of `meta` is unknown: null, empty, NaN, year 0."""
+    return is_unknown(value) or (key == "year" and value in (0, "0"))
 
 
 def read_assignments(texts: Sequence[str]) -> Meta:

@@ -2,19 +2,35 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
 from midigen.coverage import Coverage
 from midigen.errors import DataError, Reject, UsageError
-from midigen.labels import Meta, is_value, one_or_several, read_assignments, read_map
+from midigen.labels import (
+    Meta,
+    is_value,
+    one_or_several,
+    read_assignments,
+    read_map,
+    says_nothing,
+)
 from midigen.names import fold
 from midigen.protocols import Labeler
-from midigen.record import Record, is_unknown, meta_values, put_meta, short_hash
+from midigen.record import Record, meta_values, put_meta, short_hash
 from midigen.registry import load, load_object
 from midigen.rejects import Rejects
 from midigen.spec import parse_spec
+
+
+@runtime_checkable
+class NotingLabeler(Labeler, Protocol):
+    """A labeler that has something to say at the end, beside what it gave to records."""
+
+    def notes(self) -> list[str]:
+        """Return lines for the user; none if there is nothing to say."""
+        ...
 
 
 def load_labeler(spec: str) -> Labeler:
@@ -28,9 +44,10 @@ def load_labeler(spec: str) -> Labeler:
 class Relabeling:
     """What is done to the `meta` and `group` of every record.
 
-    labelers: by their specs; the first that knows a key decides it. Keys that a record has stay,
-    unless `overwrite`. maps: new values by key and folded old value. assignments: win over all
-    else; None takes the key away. group: keys whose values make the new group.
+    labelers: by their specs, in turn: each sees what those before it found, and fills what is
+    missing; keys that are there stay, unless `overwrite`. maps: new values by key and folded old
+    value. assignments: win over all else; None takes the key away. group: keys whose values make
+    the new group.
     """
 
     def __init__(
@@ -56,10 +73,7 @@ class Relabeling:
 
         A labeler that cannot decide is a reject; the record goes on without its labels.
         """
-        meta = dict(record["meta"])
-        for key, value in self._found(record, where, rejects).items():
-            if self._overwrite or is_unknown(meta.get(key)):
-                put_meta(meta, key, value)
+        meta = self._labelled(record, where, rejects)
         for key in self._maps:
             if key in meta:
                 put_meta(meta, key, self._mapped(key, meta_values({"meta": meta}, key)))
@@ -69,24 +83,28 @@ class Relabeling:
         changed = record if meta == record["meta"] else record | {"meta": meta}
         return self._regrouped(changed)
 
-    def _found(self, record: Record, where: str, rejects: Rejects) -> Meta:
-        """Return what the labelers know, the first to know a key deciding."""
-        found: Meta = {}
+    def _labelled(self, record: Record, where: str, rejects: Rejects) -> Meta:
+        """Return a record's meta with what the labelers know."""
+        meta = dict(record["meta"])
         for spec, labeler in self._labelers.items():
             try:
-                known = labeler(record)
+                known = labeler(record | {"meta": meta})
             except Reject as reject:
                 rejects.add(where, reject.reason, reject.detail, id=record["id"])
                 continue
             if known is None:
                 continue
-            self.coverage.matched[spec] += 1
+            new = []
             for key, value in known.items():
                 if not is_value(value):
                     raise DataError(where, f"{spec} gives {key} {value!r:.40}: not for meta")
-                if not is_unknown(value):
-                    found.setdefault(key, value)
-        return found
+                if says_nothing(key, value):
+                    continue
+                if self._overwrite or says_nothing(key, meta.get(key)):
+                    meta[key] = value
+                    new.append(key)
+            self.coverage.count_labels(spec, new)
+        return meta
 
     def _mapped(self, key: str, values: Sequence[Any]) -> Any:
         new: list[Any] = []
@@ -113,6 +131,9 @@ class Relabeling:
     def report(self) -> list[str]:
         """Return what happened, in lines for the user."""
         lines = self.coverage.lines()
+        for labeler in self._labelers.values():
+            if isinstance(labeler, NotingLabeler):
+                lines += labeler.notes()
         for key, counts in self.unmapped.items():
             if counts:
                 values = ", ".join(f"{value:.40} {count}" for value, count in counts.most_common(6))

@@ -1,120 +1,151 @@
-"""`csv:FILE`: labels from a table with one row a file, found by md5, id, path or file name."""
+"""Labels from a table with one row a file, found by md5, id, track, path or file name."""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from midigen.errors import DataError, MidigenError, Reject
-from midigen.labels import read_value
-from midigen.tables import read_rows
+from midigen.labels import meta_value
+from midigen.record import is_unknown
 from midigen.twins import piece_id
+from midigen_labelers.index import Index, Keyed
+from midigen_labelers.tracks import TRACK, track_of
 
 _PATHS = ("file", "path", "filename", "file_name", "src", "name")
 """Columns that name a file; the first of these that is there does."""
+_KEYS = ("md5", "id", TRACK)
 _ENDING = re.compile(r"(?i)\.(midi?|kar|smf|rmi)\Z")
 
-Index = dict[str, list[int]]
+
+class Row(NamedTuple):
+    line: int
+    """In the file, from 1; of a binary table the row's number."""
+    cells: Mapping[str, Any]
+    """By column."""
 
 
 class TableLabeler:
     """Gives a record the other columns of its row.
 
-    The first row names the columns. Rows are looked up by `md5`, by `id`, then by path: the longest
-    way in which the row's path ends the record's `src`, or the other way round, in whole names.
-    Empty cells say nothing. Raises MidigenError for a table without a key column.
+    Rows are looked up by `md5`, by `id`, by `msd_track_id`, then by path: the longest way in which
+    the row's path ends the record's `src`, or the other way round, in whole names. Cells that say
+    nothing (empty, NaN, null) give nothing. Raises MidigenError for a table without any key.
     """
 
-    def __init__(self, arg: str) -> None:
-        if not arg:
-            raise MidigenError("csv: needs a file, as in csv:labels.csv")
-        self._table = arg
-        self._columns: list[str] = []
-        self._rows: list[tuple[str, ...]] = []
-        self._names: list[str] = []
-        self._paths: list[str] = []
-        self._md5: Index = {}
-        self._id: Index = {}
-        self._path: Index = {}
-        self._tails: Index = {}
-        self._read()
+    def __init__(self, table: str, rows: Iterable[Row]) -> None:
+        self._table = table
+        self._keyless: list[int] = []
+        self._unfit: dict[str, int] = {}
+        self._rows = Index(table, self._keyed(rows))
+        if self._keyless and len(self._keyless) == self._rows.count:
+            raise MidigenError(f"{table}: no row has {_one_of_the_keys()}")
 
-    def _read(self) -> None:
-        rows = read_rows(self._table)
-        head = next(rows, None)
-        columns = [_column(cell) for cell in head.cells] if head else []
-        keys = [name for name in ("md5", "id") if name in columns]
-        path = next((name for name in _PATHS if name in columns), None)
-        if path is None and not keys:
-            raise MidigenError(
-                f"{self._table}: no column is named {', '.join(_PATHS)}, id or md5;"
-                f" its columns: {', '.join(filter(None, columns)) or 'none'}"
-            )
-        doubled = {name for name in columns if name and columns.count(name) > 1}
-        if doubled:
-            raise MidigenError(f"{self._table}: two columns are named {min(doubled)}")
-        self._columns = [name for name in columns if name not in {path, *keys, ""}]
+    def _keyed(self, rows: Iterable[Row]) -> Iterator[Keyed]:
         for line, cells in rows:
-            if len(cells) > len(columns):
-                fact = f"{len(cells)} cells; the first row has {len(columns)}"
-                raise DataError(f"{self._table}:{line}", fact)
-            row = dict(zip(columns, cells, strict=False))
+            path = next((name for name in _PATHS if name in cells), "")
+            labels = {}
+            for key, cell in cells.items():
+                if key and key != path and key not in _KEYS:
+                    labels[key] = self._label(key, cell)
             # An id that is not ours is most often the file's name.
-            self._add(row, row.get(path or "id", ""))
+            names = _names(_text(cells.get(path or "id")))
+            keys = [f"{key}:{_text(cells.get(key)).lower()}" for key in _KEYS]
+            keys = [key for key in keys if not key.endswith(":")]
+            if names:
+                keys.append(_path_key(_stems(names)))
+            if not keys:
+                self._keyless.append(line)
+            known = {key: value for key, value in labels.items() if value is not None}
+            yield keys, [line, names[-1] if names else "", known]
 
-    def _add(self, row: Mapping[str, str], path: str) -> None:
-        place = len(self._rows)
-        self._rows.append(tuple(row.get(name, "") for name in self._columns))
-        names = _names(path)
-        stems = _stems(names) if names else []
-        self._names.append(names[-1] if names else "")
-        self._paths.append("/".join(stems))
-        for index, key in ((self._md5, row.get("md5")), (self._id, row.get("id"))):
-            if key:
-                index.setdefault(key.lower(), []).append(place)
-        if names:
-            self._path.setdefault("/".join(stems), []).append(place)
-            self._tails.setdefault(stems[-1], []).append(place)
+    def _label(self, key: str, cell: Any) -> Any:
+        try:
+            return meta_value(key, cell)
+        except ValueError:
+            self._unfit[key] = self._unfit.get(key, 0) + 1
+            return None
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the row's labels, None if there is no row.
 
         Raises Reject (``ambiguous``) where several rows fit equally well and say different things.
         """
-        places = (
-            self._md5.get(str(record.get("md5", "")).lower())
-            or self._id.get(record["id"].lower())
-            or self._id.get(piece_id(dict(record)).lower())
-            or self._by_path(_names(record["src"]))
-        )
-        if not places:
+        rows = next(filter(None, self._fitting(record)), None)
+        if not rows:
             return None
-        rows = [self._rows[place] for place in places]
-        if any(row != rows[0] for row in rows):
-            raise Reject("ambiguous", f"{len(rows)} rows of {self._table} fit {record['src']}")
-        labels = zip(self._columns, rows[0], strict=True)
-        found = {key: read_value(key, text) for key, text in labels}
-        return {key: value for key, value in found.items() if value is not None}
+        labels: dict[str, Any] = rows[0][2]
+        differing = [line for line, _, other in rows if other != labels]
+        if differing:
+            lines = f"lines {rows[0][0]}, {differing[0]}{' ...' * (len(differing) > 1)}"
+            detail = f"{len(rows)} rows of {self._table} fit {record['src']} ({lines})"
+            raise Reject("ambiguous", detail)
+        return labels
 
-    def _by_path(self, names: list[str]) -> list[int]:
-        """Return the rows whose path agrees longest with a file's names."""
+    def _fitting(self, record: Mapping[str, Any]) -> Iterator[list[Any]]:
+        """Yield the rows that fit in one way, the surest way first."""
+        ids = (record["id"], piece_id(dict(record)))
+        named = [("md5", record.get("md5")), *(("id", id) for id in ids), (TRACK, track_of(record))]
+        for key, value in named:
+            if value:
+                yield self._rows.find(f"{key}:{str(value).lower()}")
+        names = _names(record["src"])
         if not names:
-            return []
-        stems = _stems(names)
-        for start in range(len(stems)):
-            if found := self._path.get("/".join(stems[start:])):
-                return self._same_ending(found, names[-1])
-        end = "/" + "/".join(stems)
-        longer = [p for p in self._tails.get(stems[-1], []) if self._paths[p].endswith(end)]
-        return self._same_ending(longer, names[-1])
+            return
+        whole, *shorter = reversed(list(_path_keys(_stems(names))))
+        for key in (whole, *shorter):
+            yield _same_ending(self._rows.find(key), names[-1])
+        yield _same_ending(self._rows.under(whole + "/"), names[-1])
 
-    def _same_ending(self, places: list[int], name: str) -> list[int]:
-        """Of several rows keep those with the file's own ending, if there are any."""
-        return [place for place in places if self._names[place] == name] or places
+    def notes(self) -> list[str]:
+        """Return what the table has that no record can get."""
+        notes = []
+        if self._keyless:
+            lines = ", ".join(map(str, self._keyless[:3])) + ", ..." * (len(self._keyless) > 3)
+            notes.append(
+                f"{self._table}: {len(self._keyless)} rows without a key fit no record: {lines}"
+            )
+        for key, count in self._unfit.items():
+            notes.append(
+                f"{self._table}: {key} is neither text, number nor list of these in {count} rows"
+            )
+        return notes
 
 
-def _column(cell: str) -> str:
-    return re.sub(r"\s+", "_", cell.strip().lower())
+def check_columns(table: str, columns: Sequence[str]) -> None:
+    """Raise MidigenError unless a column is a key and no two have one name."""
+    if not any(name in (*_KEYS, *_PATHS) for name in columns):
+        raise MidigenError(
+            f"{table}: no column is named {_one_of_the_keys()};"
+            f" its columns: {', '.join(filter(None, columns)) or 'none'}"
+        )
+    doubled = {name for name in columns if name and columns.count(name) > 1}
+    if doubled:
+        raise MidigenError(f"{table}: two columns are named {min(doubled)}")
+
+
+def column(name: str) -> str:
+    """Return the key of `meta` that a column's name stands for."""
+    return re.sub(r"\s+", "_", name.strip().lower())
+
+
+def columns_of(where: str, cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row by column. Raises DataError where two names stand for one column."""
+    found = {column(name): cell for name, cell in cells.items()}
+    if len(found) < len(cells):
+        names = [column(name) for name in cells]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(where, f"two keys are named {twice}")
+    return found
+
+
+def _one_of_the_keys() -> str:
+    return f"{', '.join(_PATHS)}, id, {TRACK} or md5"
+
+
+def _text(cell: Any) -> str:
+    return "" if is_unknown(cell) else str(cell).strip()
 
 
 def _names(path: str) -> list[str]:
@@ -127,3 +158,18 @@ def _stems(names: Iterable[str]) -> list[str]:
     """Return the names, the file's without an ending of MIDI."""
     *folders, file = names
     return [*folders, _ENDING.sub("", file)]
+
+
+def _path_key(stems: Sequence[str]) -> str:
+    """Return a path as a key, the file first: longer paths of the same end begin with it."""
+    return "path:" + "/".join(reversed(stems))
+
+
+def _path_keys(stems: Sequence[str]) -> Iterator[str]:
+    """Yield the keys of the ends of a path, the file alone first."""
+    return accumulate(reversed(stems[:-1]), "{}/{}".format, initial=_path_key(stems[-1:]))
+
+
+def _same_ending(rows: list[Any], name: str) -> list[Any]:
+    """Of several rows keep those with the file's own ending, if there are any."""
+    return [row for row in rows if row[1] == name] or rows
