@@ -6,6 +6,7 @@ here imports from midigen. State dicts of the plugins' models fit (`load`).
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -94,13 +95,19 @@ class PlainSynphony(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         T = ids.shape[1]
-        table = torch.zeros(T, self.width, dtype=self.embedding.weight.dtype)
-        for place in range(T):
-            for i in range(0, self.width, 2):
-                angle = place / 10000 ** (i / self.width)
-                table[place, i], table[place, i + 1] = math.sin(angle), math.cos(angle)
-        x = self.dropout(self.embedding(ids) * math.sqrt(self.width) + table)
+        x = self.embedding(ids) * math.sqrt(self.width)
+        x = self.dropout(x + self.sinusoids(T, self.width).to(x.dtype))
         return self.output(self.encoder(x, mask=causal(T)))
+
+    @staticmethod
+    @cache
+    def sinusoids(T: int, width: int) -> Tensor:
+        table = torch.zeros(T, width, dtype=torch.float64)
+        for place in range(T):
+            for i in range(0, width, 2):
+                angle = place / 10000 ** (i / width)
+                table[place, i], table[place, i + 1] = math.sin(angle), math.cos(angle)
+        return table
 
 
 class PlainRelativeAttention(nn.Module):

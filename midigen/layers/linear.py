@@ -40,6 +40,14 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
+def linears(x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+    """Return x (..., K) times each weight (N, K)."""
+    if all(_gains(x, weight) for weight in weights):
+        out: tuple[Tensor, ...] = _Linears.apply(x, *weights)
+        return out
+    return tuple(F.linear(x, weight) for weight in weights)
+
+
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -53,6 +61,25 @@ class _Linear(Function):
         rows, g = x.flatten(0, -2), grads[0].flatten(0, -2)
         dx = (g @ weight).view_as(x) if ctx.needs_input_grad[0] else None
         return dx, weight_gradient(g, rows), g.sum(0) if ctx.has_bias else None
+
+
+class _Linears(Function):
+    """Turns x round once for all, and adds the gradients of x up as they are made."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(x, *weights)
+        return tuple(F.linear(x, weight) for weight in weights)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        x, *weights = ctx.saved_tensors
+        gs = [g.flatten(0, -2) for g in grads]
+        dx = gs[0] @ weights[0]
+        for g, weight in zip(gs[1:], weights[1:], strict=True):
+            dx.addmm_(g, weight)
+        turned = x.flatten(0, -2).t().contiguous()
+        return dx.view_as(x), *((turned @ g).t() for g in gs)
 
 
 def weight_gradient(g: Tensor, x: Tensor) -> Tensor:

@@ -153,30 +153,47 @@ class _Attention(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, segments = ctx.saved_tensors
-        noise, start = ctx.noise, ctx.start
         (dy,) = fold(grads[0].unsqueeze(2))
-        made = q.new_zeros(3, *q.shape)
-        masks, scratch = Masks(segments, ctx.heads, q), Scratch(q)
-        for group in tiles(len(grads[0]), ctx.heads, q.shape[1]):
-            dq, dk, dv = made[:, group[0].at]
-            for tile in group:
-                here, seen = slice(tile.begin, tile.end), slice(0, tile.end)
-                p = _weights(q, k, tile, masks, scratch)
-                mine, dmine = q[tile.at, here], dy[tile.at, here]
-                ds = torch.bmm(dmine, v[tile.at, seen].mT, out=scratch.take("ds", *p.shape))
-                if noise is None:
-                    dv[:, seen].baddbmm_(p.mT, dmine)
-                    softmax_backward_(ds, p)
-                else:
-                    mask = noise_of(noise, start, tile, p)
-                    softmax_backward_(ds.mul_(mask), p)
-                    dv[:, seen].baddbmm_(p.mul_(mask).mT, dmine)
-                dk[:, seen].baddbmm_(ds.mT, mine)
-                dq[:, here] = torch.bmm(ds, k[tile.at, seen])
-        made[0].mul_(1 / math.sqrt(q.shape[2]))
+        made = gradients(q, k, v, dy, ctx.heads, segments, ctx.noise, ctx.start)
         if ctx.shared:
             return unfold(made, ctx.heads), None, None, None, None
         return unfold(made[:1], ctx.heads), unfold(made[1:], ctx.heads), None, None, None
+
+
+def gradients(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    dy: Tensor,
+    heads: int,
+    segments: Tensor | None,
+    noise: Noise | None = None,
+    start: int = 0,
+) -> Tensor:
+    """Return (3, B H, T, D), those of unscaled queries, of keys and of values (B H, T, D).
+
+    q: queries, scaled; dy: the gradient of what attention returned, (B H, T, D).
+    """
+    made = q.new_zeros(3, *q.shape)
+    masks, scratch = Masks(segments, heads, q), Scratch(q)
+    for group in tiles(len(q) // heads, heads, q.shape[1]):
+        dq, dk, dv = made[:, group[0].at]
+        for tile in group:
+            here, seen = slice(tile.begin, tile.end), slice(0, tile.end)
+            p = _weights(q, k, tile, masks, scratch)
+            mine, dmine = q[tile.at, here], dy[tile.at, here]
+            ds = torch.bmm(dmine, v[tile.at, seen].mT, out=scratch.take("ds", *p.shape))
+            if noise is None:
+                dv[:, seen].baddbmm_(p.mT, dmine)
+                softmax_backward_(ds, p)
+            else:
+                mask = noise_of(noise, start, tile, p)
+                softmax_backward_(ds.mul_(mask), p)
+                dv[:, seen].baddbmm_(p.mul_(mask).mT, dmine)
+            dk[:, seen].baddbmm_(ds.mT, mine)
+            dq[:, here] = torch.bmm(ds, k[tile.at, seen])
+    made[0].mul_(1 / math.sqrt(q.shape[2]))
+    return made
 
 
 def _weights(q: Tensor, k: Tensor, tile: Tile, masks: Masks, scratch: Scratch) -> Tensor:

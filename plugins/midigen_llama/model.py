@@ -7,29 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from midigen.layers.cache import Cache
+from midigen.layers.linear import linear, linears
+from midigen.layers.reading import Seen
 from midigen_llama import fast
 from midigen_llama.config import LlamaConfig
 
 Rope = tuple[Tensor, Tensor]
-
-
-class Seen:
-    """What places may see: each all before it within its segment (B, T), or what a mask says.
-
-    mask: bool (B or 1, 1, T, L), made of the segments when first asked for; None: all before.
-    """
-
-    def __init__(self, mask: Tensor | None = None, segments: Tensor | None = None) -> None:
-        self.segments = segments
-        self._mask = mask
-
-    @property
-    def mask(self) -> Tensor | None:
-        if self._mask is None and self.segments is not None:
-            T = self.segments.shape[1]
-            same = self.segments[:, None, :, None] == self.segments[:, None, None, :]
-            self._mask = same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril()
-        return self._mask
 
 
 class Linear(nn.Module):
@@ -40,7 +23,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight)
+        return linear(x, self.weight)
 
 
 class Norm(nn.Module):
@@ -68,22 +51,24 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rope: Rope, seen: Seen, cache: Cache | None, layer: int) -> Tensor:
         B, T, _ = x.shape
-        q = rotate(self.q_proj(x).view(B, T, -1, self.head), rope).transpose(1, 2)  # (B, H, T, D)
-        k = rotate(self.k_proj(x).view(B, T, -1, self.head), rope).transpose(1, 2)  # (B, G, T, D)
-        v = self.v_proj(x).view(B, T, -1, self.head).transpose(1, 2)
+        weights = self.q_proj.weight, self.k_proj.weight, self.v_proj.weight
+        q, k, v = (y.view(B, T, -1, self.head) for y in linears(x, *weights))
+        if cache is None and fast.attention_fits(q, k):
+            y = fast.attention(q, k, v, *rope, seen.segments)
+            return self.o_proj(y.flatten(2))
+        q = rotate(q, rope).transpose(1, 2)  # (B, H, T, D)
+        k = rotate(k, rope).transpose(1, 2)  # (B, G, T, D)
+        v = v.transpose(1, 2)
         if cache is not None:
             k, v = cache.append(layer, k, v)
-        if cache is None and fast.attention_fits(q, k):
-            y = fast.attention(q, k, v, seen.segments)
-        else:
-            y = F.scaled_dot_product_attention(
-                q,
-                k,
-                v,
-                attn_mask=seen.mask,
-                is_causal=seen.mask is None and cache is None,
-                enable_gqa=q.shape[1] != k.shape[1],
-            )
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=seen.mask,
+            is_causal=seen.mask is None and cache is None,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
         return self.o_proj(y.transpose(1, 2).reshape(B, T, -1))
 
 
@@ -97,7 +82,8 @@ class MLP(nn.Module):
         self.down_proj = Linear(config.inner, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = linears(x, self.gate_proj.weight, self.up_proj.weight)
+        return self.down_proj(fast.swiglu(gate, up))
 
 
 class Block(nn.Module):
@@ -176,7 +162,7 @@ class Llama(nn.Module):
             x = block(x, rope, seen, cache, layer)
         x = self.model.norm(x)
         head = self.lm_head or self.model.embed_tokens
-        return F.linear(x, head.weight)
+        return linear(x, head.weight)
 
     def _rope(self, start: int, count: int, like: Tensor) -> Rope:
         """Return cosines and sines (count, 1, D) of places `start` and on; the table grows."""
