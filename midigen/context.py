@@ -4,6 +4,7 @@ Of text, words stand in the place of bars.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from midigen.vocab import Vocab
@@ -30,7 +31,7 @@ def context(plan: "Plan", conditions: Sequence[int], ids: Sequence[int]) -> list
     room = plan.window // 2 - len(conditions)
     # Each takes an id at least, so that no more than these can fit.
     starts = plan.breaks(ids)[-max(0, room) - 1 :]
-    bars = [ids[a:b] for a, b in zip(starts, [*starts[1:], len(ids)], strict=True)]
+    bars = [ids[a:b] for a, b in pairwise([*starts, len(ids)])]
     lengths = [len(bar) for bar in vocab.encode_many(bars)]
     first, used = len(bars), 0
     while first > 0 and used + lengths[first - 1] <= room:

@@ -250,6 +250,11 @@ def test_a_prompt_of_one_endless_bar_is_cut_at_its_front() -> None:
     assert context(plan, [], ids) == ids[-64:]
 
 
+def test_a_long_prompt_without_a_bar_is_cut_at_its_front() -> None:
+    ids = ids_of("Position_0", "Position_1") * 70
+    assert context(plan_for(tiny_vocab()), [], ids) == ids[-64:]
+
+
 def test_what_is_in_force_is_written_before_the_first_note_and_only_if_missing() -> None:
     vocab = tokenizer_of(tok_of("remi")).vocab
     past = ids_of("Bar_None", "TimeSig_4/4", "Position_0", "Tempo_60.32")
