@@ -10,6 +10,7 @@ from conftest import Runner
 from hand_records import bar_words, lines_of, read_lines, record_of
 from midigen_labelers.path import PathLabeler
 from midigen_labelers.table import TableLabeler
+from midigen_labelers.tabular import csv
 
 from midigen.errors import MidigenError, Reject, UsageError
 from midigen.labels import read_assignments, read_value
@@ -61,7 +62,7 @@ def test_path_labeler_refuses_patterns_without_sense(pattern: str) -> None:
 
 def table(tmp_path: Path, text: str, name: str = "t.csv") -> TableLabeler:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    return TableLabeler(str(tmp_path / name))
+    return csv(str(tmp_path / name))
 
 
 BY_PATH = (
@@ -157,7 +158,7 @@ def test_tables_that_cannot_be_used_are_told(tmp_path: Path, text: str, said: st
 def test_a_table_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,n\nx.mid,caf\xe9\n")
     with pytest.raises(MidigenError, match=r"t\.csv:2: not UTF-8 text"):
-        TableLabeler(str(tmp_path / "t.csv"))
+        csv(str(tmp_path / "t.csv"))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_the_summary_tells_coverage(run: Runner) -> None:
     (run.folder / "l.csv").write_text("file,genre\nx.mid,pop\ny.mid,pop\nz.mid,rock\n")
     stream = lines_of(song(f"{name}.mid", meta={"title": name}) for name in "xyzabcdefg")
     err = run("toklabel", "--from", "csv:l.csv", stdin=stream).err
-    assert "toklabel: csv:l.csv matched 3 of 10 records (30.0%)\n" in err
+    assert "toklabel: csv:l.csv matched 3 of 10 records (30.0%): genre 3\n" in err
     assert "toklabel: genre on 3 of 10 records (30.0%): pop 2, rock 1\n" in err
     assert "toklabel: title on 10 of 10 records (100.0%): " in err and "and 4 more values\n" in err
     assert err.endswith("toklabel: 10 records\n")
@@ -323,7 +324,7 @@ def test_an_ambiguous_record_passes_without_labels_and_is_counted(run: Runner) -
         ("--map genre", "--map 'genre' is not key=FILE", 2),
         ("--map g=m.csv --map g=m.csv", "--map g is given twice", 2),
         ("--group ,", "--group ',' is not a list of keys", 2),
-        ("--from nobody:x", "no labeler 'nobody'; installed: csv, path", 1),
+        ("--from nobody:x", "no labeler 'nobody'; installed: csv, jsonl, lmd, midi, msd, parquet, path, tagtraum", 1),
         ("--from csv:", "csv: needs a file", 1),
         ("--from csv:none.csv", "none.csv: No such file or directory", 1),
         ("--map genre=none.json", "none.json: No such file or directory", 1),
@@ -368,7 +369,7 @@ def test_an_object_that_the_command_line_names_is_a_labeler(run: Runner) -> None
 def test_the_tables_of_the_corpus_name_its_files(shared: Path, tmp_path: Path) -> None:
     for folder, key in (("permissive", "genre"), ("pop909", "artist")):
         corpus = shared / "corpus" / folder
-        labeler = TableLabeler(str(corpus / "labels.csv"))
+        labeler = csv(str(corpus / "labels.csv"))
         files = sorted(corpus.rglob("*.mid"))
         found = [labeler(song(str(path))) for path in files[:: max(1, len(files) // 500)]]
         assert len(found) >= 400

@@ -76,9 +76,10 @@ class _Window:
         while True:
             try:
                 value, end = self._decode(self._text, self._place)
+                size = end - self._place
                 # A number at the edge may go on behind it.
                 if end < len(self._text) or not self._more():
-                    self._place = end
+                    self._place += size
                     return value
             except json.JSONDecodeError as error:
                 if not self._more():

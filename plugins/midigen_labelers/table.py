@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from midigen.errors import DataError, MidigenError, Reject
-from midigen.labels import meta_value
+from midigen.labels import meta_value, read_value
 from midigen.record import is_unknown
 from midigen.twins import piece_id
 from midigen_labelers.index import Index, Keyed
@@ -38,6 +38,7 @@ class TableLabeler:
         self._table = table
         self._keyless: list[int] = []
         self._unfit: dict[str, int] = {}
+        self._used: set[str] = set()
         self._rows = Index(table, self._keyed(rows))
         if self._keyless and len(self._keyless) == self._rows.count:
             raise MidigenError(f"{table}: no row has {_one_of_the_keys()}")
@@ -45,22 +46,24 @@ class TableLabeler:
     def _keyed(self, rows: Iterable[Row]) -> Iterator[Keyed]:
         for line, cells in rows:
             path = next((name for name in _PATHS if name in cells), "")
-            labels = {}
-            for key, cell in cells.items():
-                if key and key != path and key not in _KEYS:
-                    labels[key] = self._label(key, cell)
+            labels = {
+                # Texts are read when a record asks for them: most rows are of no record.
+                key: cell if isinstance(cell, str) else self._value(key, cell)
+                for key, cell in cells.items()
+                if cell is not None and key and key != path and key not in _KEYS
+            }
             # An id that is not ours is most often the file's name.
             names = _names(_text(cells.get(path or "id")))
-            keys = [f"{key}:{_text(cells.get(key)).lower()}" for key in _KEYS]
-            keys = [key for key in keys if not key.endswith(":")]
+            named = {key: _text(cells.get(key)).lower() for key in _KEYS if key in cells}
+            keys = [f"{key}:{value}" for key, value in named.items() if value]
+            self._used.update(named)
             if names:
                 keys.append(_path_key(_stems(names)))
             if not keys:
                 self._keyless.append(line)
-            known = {key: value for key, value in labels.items() if value is not None}
-            yield keys, [line, names[-1] if names else "", known]
+            yield keys, [line, names[-1] if names else "", labels]
 
-    def _label(self, key: str, cell: Any) -> Any:
+    def _value(self, key: str, cell: Any) -> Any:
         try:
             return meta_value(key, cell)
         except ValueError:
@@ -75,8 +78,8 @@ class TableLabeler:
         rows = next(filter(None, self._fitting(record)), None)
         if not rows:
             return None
-        labels: dict[str, Any] = rows[0][2]
-        differing = [line for line, _, other in rows if other != labels]
+        labels = _labels(rows[0][2])
+        differing = [line for line, _, cells in rows[1:] if _labels(cells) != labels]
         if differing:
             lines = f"lines {rows[0][0]}, {differing[0]}{' ...' * (len(differing) > 1)}"
             detail = f"{len(rows)} rows of {self._table} fit {record['src']} ({lines})"
@@ -88,7 +91,7 @@ class TableLabeler:
         ids = (record["id"], piece_id(dict(record)))
         named = [("md5", record.get("md5")), *(("id", id) for id in ids), (TRACK, track_of(record))]
         for key, value in named:
-            if value:
+            if value and key in self._used:
                 yield self._rows.find(f"{key}:{str(value).lower()}")
         names = _names(record["src"])
         if not names:
@@ -138,6 +141,12 @@ def columns_of(where: str, cells: Mapping[str, Any]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(where, f"two keys are named {twice}")
     return found
+
+
+def _labels(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the cells of a row say, texts read."""
+    read = {key: read_value(key, v) if isinstance(v, str) else v for key, v in cells.items()}
+    return {key: value for key, value in read.items() if value is not None}
 
 
 def _one_of_the_keys() -> str:
