@@ -56,6 +56,21 @@ def tokeval(
     by_type: Annotated[
         bool, Option("--by-type", help="Say in the totals what each type of token costs.")
     ] = False,
+    conditions: Annotated[
+        bool,
+        Option("--conditions", help="Instead: are samples recognised as what was asked for?"),
+    ] = False,
+    by: Annotated[
+        str, Option("--field", metavar="KEY", help="With --conditions: the field that is asked.")
+    ] = "genre",
+    number: Annotated[
+        int,
+        Option("--number", "-n", metavar="N", min=1, help="With --conditions: samples a value."),
+    ] = 20,
+    bars: Annotated[
+        int, Option("--bars", metavar="N", min=1, help="With --conditions: bars of a sample.")
+    ] = 16,
+    seed: Annotated[int, Option("--seed", metavar="INT", help="Of the samples.")] = 0,
     device: Device = "auto",
     output: Output = "-",
     force: Force = False,
@@ -78,6 +93,13 @@ def tokeval(
     if split is not None and split not in NAMES:
         raise UsageError(f"--split {split!r} is not one of {', '.join(NAMES)}")
     paths = run.inputs(files)
+    if conditions:
+        from midigen.recognition import tell_conditions
+
+        tell_conditions(
+            run, paths, find(model), pick(device), by, number, bars, seed, output, force
+        )
+        return
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         chosen = pick(device)
         evaluation = Evaluation(load(find(model), chosen), chosen, split, augmented, by_type)
@@ -93,6 +115,14 @@ def tokeval(
     run.finish(scored, ", ".join(what), faulty)
 
 
+CONDITIONS = """\
+--conditions asks the model for N samples of each value of a field, with --guidance 1 and 2, and has
+a small classifier say which value each is most like. The classifier is trained on the records that
+the model was trained on; its accuracy on the others (real) says how far to believe it. One object a
+value: field, value, chance (what guessing would give), real, real_pieces, samples, guidance_1 and
+guidance_2 (shares that were recognised)."""
+
+
 main = Command(
     tokeval,
     examples=(
@@ -105,6 +135,11 @@ main = Command(
             "tokeval -m pop.model tokens.jsonl | jq -s 'sort_by(-.loss)[:10]'",
         ),
     ),
-    sections={"LINES": LINES, "SPLITS": SPLITS, "HOW PIECES ARE READ": HOW},
+    sections={
+        "LINES": LINES,
+        "SPLITS": SPLITS,
+        "HOW PIECES ARE READ": HOW,
+        "CONDITIONS": CONDITIONS,
+    },
     see_also=("toktrain", "tokfilter", "toksample", "midigen-record"),
 )
