@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function
 
@@ -146,33 +145,3 @@ def norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Return RMSNorm of (..., W). `F.rms_norm` on a CPU makes nine passes, four of them in fp32."""
     out: Tensor = _Norm.apply(x, weight, eps)
     return out
-
-
-class _SwiGLU(Function):
-    @staticmethod
-    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        ctx.save_for_backward(gate, up)
-        out = torch.empty_like(gate)
-        for one, other, made in _blocks(gate, up, out):
-            torch.ops.aten.silu.out(one, out=made).mul_(other)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = ctx.saved_tensors
-        dgate, dup = torch.empty_like(gate), torch.empty_like(up)
-        for gradient, one, other, d_one, d_other in _blocks(
-            grads[0].contiguous(), gate, up, dgate, dup
-        ):
-            torch.ops.aten.silu.out(one, out=d_other).mul_(gradient)
-            torch.mul(gradient, other, out=d_one)
-            torch.ops.aten.silu_backward.grad_input(d_one, one, grad_input=d_one)
-        return dgate, dup
-
-
-def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """Return silu(gate) up, (..., W) each."""
-    if torch.is_grad_enabled() and gate.device.type == "cpu":
-        out: Tensor = _SwiGLU.apply(gate, up)
-        return out
-    return F.silu(gate) * up
