@@ -45,6 +45,7 @@ def open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]:
             raise UsageError("--lora tunes a model that is there: --init-from names it")
         if request.init is not None:
             settings = read_initial(request.init).adopt(settings, request.asked)
+        settings = settings.chosen(request.shard)
         model_config(settings)
         folder = RunFolder(request.out or free_name())
         folder.begin(request.force)

@@ -50,7 +50,8 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
 
     weights = list(model.parameters())
     rules: list[torch.optim.Optimizer] = []
-    if settings.optimizer == "muon":
+    kind = settings.chosen().optimizer
+    if kind == "muon":
         from midigen.muon import Muon
 
         inner = inner_matrices(model)
@@ -61,7 +62,7 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
         {"params": [w for w in weights if w.dim() >= 2], "weight_decay": settings.weight_decay},
         {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0},
     ]
-    if settings.optimizer == "adamax":
+    if kind == "adamax":
         rules.append(torch.optim.Adamax(groups, lr=0.0, betas=settings.betas))
     else:
         fused = device == "cpu" or device.startswith("cuda") or None

@@ -93,7 +93,7 @@ def prepare(
     if initial is not None:
         initial.fill(model, vocab)
     size = sum(weight.numel() for weight in model.parameters())
-    peak = settings.lr or default_rate(size)
+    peak = settings.lr or default_rate(size, settings.chosen().optimizer)
     schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
     leaks = find_leaks(base, tokenizer)
     return Prepared(

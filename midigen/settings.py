@@ -20,6 +20,7 @@ class Settings:
     model: a spec of a model plugin; preset: what its settings are unless the spec says otherwise.
     stride: 0: a piece is cut into windows, which are packed into rows; else it is read in windows
     that start so many ids apart. epoch_share: how much of the windows an epoch takes.
+    optimizer auto: muon, but adamw where that cannot be (--lora, --shard).
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
     clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
     `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
@@ -35,7 +36,7 @@ class Settings:
     stride: int = 0
     batch: int = 8192
     lr: float = 0.0
-    optimizer: str = "adamw"
+    optimizer: str = "auto"
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.1
     clip: float = 1.0
@@ -92,7 +93,7 @@ class Settings:
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise UsageError(f"--betas {self.betas}: both must be in 0..1, 1 excluded")
         for name, choices in (
-            ("optimizer", ("adamw", "adamax", "muon")),
+            ("optimizer", ("auto", "adamw", "adamax", "muon")),
             ("schedule", KINDS),
             ("save_dtype", ("fp32", "bf16", "fp16")),
             ("dtype", ("auto", "fp32", "bf16")),
@@ -100,6 +101,18 @@ class Settings:
             if getattr(self, name) not in choices:
                 value = getattr(self, name)
                 raise UsageError(f"--{_option(name)} {value!r} is not {', '.join(choices)}")
+
+    def chosen(self, shard: bool = False) -> "Settings":
+        """Return these settings with an optimiser instead of ``auto``.
+
+        shard: weights are split between processes. Raises UsageError for Muon then: it needs whole
+        matrices.
+        """
+        if shard and self.optimizer == "muon":
+            raise UsageError("--optimizer muon does not go with --shard: it needs whole matrices")
+        if self.optimizer != "auto":
+            return self
+        return replace(self, optimizer="adamw" if shard or self.lora else "muon")
 
     @property
     def rows(self) -> int:

@@ -1,6 +1,7 @@
 """Optimisers: Muon does what its formula says, every kind learns, and a state goes on exactly."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,15 +99,16 @@ def test_a_saved_state_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
 
 def test_settings_reach_the_step() -> None:
     """Weight decay, clipping and smoothing each change what a step does."""
-    base = Settings(weight_decay=0.0, clip=0.0)
+    base = Settings(optimizer="adamw", weight_decay=0.0, clip=0.0)
     start = model()
     found = {}
     for name, settings in {
         "base": base,
-        "decay": Settings(weight_decay=5.0, clip=0.0),
-        "betas": Settings(weight_decay=0.0, clip=0.0, betas=(0.5, 0.5)),
-        "clip": Settings(weight_decay=0.0, clip=1e-4),
-        "smoothing": Settings(weight_decay=0.0, clip=0.0, label_smoothing=0.1),
+        "decay": replace(base, weight_decay=5.0),
+        "betas": replace(base, betas=(0.5, 0.5)),
+        "clip": replace(base, clip=1e-4),
+        "smoothing": replace(base, label_smoothing=0.1),
+        "muon": replace(base, optimizer="muon"),
     }.items():
         optimizer = Optimizer(copy.deepcopy(start), "cpu", torch.float32, settings)
         for k in range(2):

@@ -13,7 +13,19 @@ from midigen.ranks import Ranks
 from midigen.windows import IGNORE, START, Batch
 
 MODEL = ("--model", "llama:width=32,layers=2,head=16", "--window", "64", "--batch", "320")
-RUN = (*MODEL, "--dtype", "fp32", "--steps", "6", "--evals", "2", "--patience", "0")
+RUN = (
+    *MODEL,
+    "--dtype",
+    "fp32",
+    "--optimizer",
+    "adamw",
+    "--steps",
+    "6",
+    "--evals",
+    "2",
+    "--patience",
+    "0",
+)
 
 
 def lines(data: bytes, event: str) -> list[dict[str, Any]]:

@@ -82,8 +82,17 @@ def test_a_plateau_lowers_the_rate_as_torch_does() -> None:
 
 
 def test_larger_models_learn_slower() -> None:
-    rates = [default_rate(n) for n in (10**6, 3 * 10**7, 10**8, 10**9)]
-    assert rates == sorted(rates, reverse=True) and len(set(rates)) == 4
+    for name in ("muon", "adamw", "adamax"):
+        rates = [default_rate(n, name) for n in (10**6, 3 * 10**7, 10**8, 10**9)]
+        assert rates == sorted(rates, reverse=True) and len(set(rates)) == 4
+
+
+def test_the_optimiser_is_muon_where_it_can_be() -> None:
+    assert Settings().chosen().optimizer == "muon"
+    assert Settings(lora=4).chosen().optimizer == Settings().chosen(shard=True).optimizer == "adamw"
+    assert Settings(optimizer="adamax").chosen().optimizer == "adamax"
+    with pytest.raises(UsageError, match="--shard"):
+        Settings(optimizer="muon").chosen(shard=True)
 
 
 def test_settings_come_back_and_another_version_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def toktrain(
         float | None, Option(metavar="X", help="Peak learning rate (by the model's size).")
     ] = None,
     optimizer: Annotated[
-        str | None, Option(metavar="NAME", help="adamw (default), adamax or muon.")
+        str | None, Option(metavar="NAME", help="muon (default where it can be), adamw or adamax.")
     ] = None,
     betas: Annotated[
         str | None, Option(metavar="A,B", help="Averages of AdamW and Adamax (0.9,0.95).")
