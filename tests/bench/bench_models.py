@@ -61,7 +61,7 @@ def ours(case: Case, config: Any, name: str, ids: np.ndarray) -> Callable[[], An
     """Return toktrain's step."""
     torch.manual_seed(0)
     model = load("models", name).build(config, case.vocab_size)
-    optimizer = Optimizer(model, "cpu", compute_dtype("cpu", "auto"), Settings())
+    optimizer = Optimizer(model, "cpu", compute_dtype("cpu", "auto"), Settings(optimizer="adamw"))
     places = case.rows * case.window
     segments = np.zeros((case.rows, case.window), np.int64)
     batch = Batch(ids[:, :-1].copy(), ids[:, 1:].copy(), segments, START, places, False)
