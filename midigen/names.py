@@ -6,6 +6,9 @@
 import unicodedata
 from functools import lru_cache
 
+_STROKES = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ħ": "h", "æ": "ae", "œ": "oe"})
+"""Letters whose stroke or ligature people leave out like an accent; Unicode does not part them."""
+
 
 @lru_cache(maxsize=1 << 16)
 def fold(name: str) -> str:
@@ -15,6 +18,7 @@ def fold(name: str) -> str:
     (Japanese voicing, Indic vowels) make a different letter.
     """
     text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    text = text.translate(_STROKES)
     kept = "".join(c for c in text if not "\u0300" <= c <= "\u036f" and not _is_gap(c))
     return kept or name
 

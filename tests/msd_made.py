@@ -1,5 +1,7 @@
 """Small files in the forms of the Million Song Dataset, Lakh's match and tagtraum, for tests."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,3 +84,23 @@ def write_h5(path: Path, songs: Sequence[Mapping[str, Any]], without: Iterable[s
 def nested(root: Path, track: str) -> Path:
     """Return where a song lies in the layout of the data set."""
     return root.joinpath(*track[2:5], f"{track}.h5")
+
+
+def write_matched(folder: Path, files: Sequence[Path]) -> None:
+    """Lay MIDI files out as Lakh's matched part does, each of a song of its own, and all about it.
+
+    lmd_matched, match_scores.json, lmd_matched_h5, msd_tagtraum_cd2.cls.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    genres = ["# genre annotations"]
+    for k, file in enumerate(files):
+        data, track = file.read_bytes(), track_id(k)
+        md5 = hashlib.md5(data).hexdigest()
+        place = folder.joinpath("lmd_matched", *track[2:5], track, f"{md5}.mid")
+        place.parent.mkdir(parents=True)
+        place.write_bytes(data)
+        scores[track] = {md5: 0.5 + k / 100}
+        write_h5(nested(folder / "lmd_matched_h5", track), [song(k)])
+        genres.append("\t".join((track, "Pop_Rock", "Jazz")[: 2 + k % 2]))
+    (folder / "match_scores.json").write_text(json.dumps(scores))
+    (folder / "msd_tagtraum_cd2.cls").write_text("\n".join(genres) + "\n")

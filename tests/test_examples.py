@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from book import write_book
 from conftest import CHECKOUT, COMMANDS, Runner
+from msd_made import write_matched
 
 EXAMPLES = [
     pytest.param(example.line, id=f"{name}-{number}")
@@ -37,6 +38,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, bin_dir: Path, tunes: Pat
     ]
     table = "\n".join(["file,genre,artist,title,year", *rows]) + "\n"
     (folder / "labels.csv").write_text(table)
+    write_matched(folder, sorted(tunes.glob("*.mid")))
     run = Runner(folder, bin_dir)
     run.shell("midi2tok tunes | toklabel --from csv:labels.csv > tokens.jsonl")
     run.shell(

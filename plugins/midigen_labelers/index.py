@@ -12,7 +12,7 @@ from midigen.errors import MidigenError
 
 _CACHE_KIB = 32_768
 """What SQLite holds in memory; small tables never reach the disk."""
-_BATCH = 5_000
+_BATCH = 500
 _MOST = 1_000
 """Rows that one question brings: those that fit are one or two, or too many to tell apart."""
 

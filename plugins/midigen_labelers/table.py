@@ -58,6 +58,7 @@ class TableLabeler:
             keys = [f"{key}:{value}" for key, value in named.items() if value]
             self._used.update(named)
             if names:
+                self._used.add("path")
                 keys.append(_path_key(_stems(names)))
             if not keys:
                 self._keyless.append(line)
@@ -88,12 +89,14 @@ class TableLabeler:
 
     def _fitting(self, record: Mapping[str, Any]) -> Iterator[list[Any]]:
         """Yield the rows that fit in one way, the surest way first."""
-        ids = (record["id"], piece_id(dict(record)))
-        named = [("md5", record.get("md5")), *(("id", id) for id in ids), (TRACK, track_of(record))]
-        for key, value in named:
-            if value and key in self._used:
-                yield self._rows.find(f"{key}:{str(value).lower()}")
-        names = _names(record["src"])
+        if "md5" in self._used and record.get("md5"):
+            yield self._rows.find(f"md5:{str(record['md5']).lower()}")
+        if "id" in self._used:
+            for id in dict.fromkeys((record["id"], piece_id(dict(record)))):
+                yield self._rows.find(f"id:{id.lower()}")
+        if TRACK in self._used and (track := track_of(record)):
+            yield self._rows.find(f"{TRACK}:{track.lower()}")
+        names = _names(record["src"]) if "path" in self._used else []
         if not names:
             return
         whole, *shorter = reversed(list(_path_keys(_stems(names))))
