@@ -167,7 +167,20 @@ class Labeler(Protocol):
     """Group ``midigen.labelers``: the entry point is a callable ``(arg: str) -> Labeler``."""
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the `meta` to add to this record, or None where nothing matches."""
+        """Return the `meta` to add to this record, or None where nothing matches.
+
+        The record's own `meta` holds what the labelers before this one found. Raises Reject where
+        it cannot decide: the record passes without these labels, and the reason is counted.
+        """
+        ...
+
+
+@runtime_checkable
+class NotingLabeler(Labeler, Protocol):
+    """A labeler that has something to say at the end, beside what it gave to records."""
+
+    def notes(self) -> list[str]:
+        """Return lines for the user; none if there is nothing to say."""
         ...
 
 

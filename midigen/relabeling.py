@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import orjson
 
@@ -17,20 +17,11 @@ from midigen.labels import (
     says_nothing,
 )
 from midigen.names import fold
-from midigen.protocols import Labeler
+from midigen.protocols import Labeler, NotingLabeler
 from midigen.record import Record, meta_values, put_meta, short_hash
 from midigen.registry import load, load_object
 from midigen.rejects import Rejects
 from midigen.spec import parse_spec
-
-
-@runtime_checkable
-class NotingLabeler(Labeler, Protocol):
-    """A labeler that has something to say at the end, beside what it gave to records."""
-
-    def notes(self) -> list[str]:
-        """Return lines for the user; none if there is nothing to say."""
-        ...
 
 
 def load_labeler(spec: str) -> Labeler:

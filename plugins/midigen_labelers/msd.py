@@ -1,7 +1,6 @@
 """`msd:PATH`: what the Million Song Dataset knows of a track."""
 
 import string
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +32,7 @@ class MsdLabeler:
         self._root = Path(need_file("msd", path, "millionsong/data"))
         self._most_terms = int(options["terms"])
         self._notes: list[str] = []
-        self._lacking: Counter[str] = Counter()
+        self._lacking: dict[str, str] = {}
         self._layout = _layout(self._root)
         self._songs = None if self._layout else Index(path, self._find_songs())
         if self._songs is not None and not self._songs.count:
@@ -74,7 +73,8 @@ class MsdLabeler:
             raise Reject("broken_h5", str(error)) from error
         if found and found != track:
             raise Reject("broken_h5", f"{path}: it holds {found}, not {track}")
-        self._lacking.update(lacking)
+        for name in lacking:
+            self._lacking.setdefault(name, path)
         return {key: value for key, value in labels.items() if value not in (None, [])}
 
     def _find_songs(self) -> Iterator[Keyed]:
@@ -100,8 +100,8 @@ class MsdLabeler:
 
     def notes(self) -> list[str]:
         lacking = [
-            f"msd: {count} songs have no {name} in their files"
-            for name, count in self._lacking.items()
+            f"msd: files without {name}, so without its labels; the first: {path}"
+            for name, path in self._lacking.items()
         ]
         return self._notes + lacking
 

@@ -144,6 +144,7 @@ def _labels(found: dict[str, Any]) -> dict[str, Any]:
     """Return what the fields of a song say, as `meta`: what is unknown is None."""
     mode = {0: "minor", 1: "major"}.get(int(found.get("mode", -1)))
     tonic = int(found.get("key", -1))
+    beats = int(found.get("time_signature", 0))
     return {
         "artist": _text(found.get("artist_name", b"")) or None,
         "title": _text(found.get("title", b"")) or None,
@@ -152,7 +153,8 @@ def _labels(found: dict[str, Any]) -> dict[str, Any]:
         "tempo": _number(found.get("tempo", 0.0)) or None,
         "key": str(Key(tonic, mode == "minor")) if mode and 0 <= tonic < 12 else None,
         "mode": mode,
-        "time_signature": int(found.get("time_signature", 0)) or None,
+        # The field is the number of beats a bar; streams name signatures as 4/4.
+        "time_signature": f"{beats}/4" if beats > 0 else None,
         "loudness": _number(found.get("loudness", math.nan)),
     }
 
