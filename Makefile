@@ -46,11 +46,17 @@ man: $(INSTALLED) ## write the manual pages from the commands
 man-check: $(INSTALLED) ## check that the manual pages are those that the commands give
 	$(BIN)/python manpages/generate.py --check
 
-check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok on every file of SHARED=FOLDER
+check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slower ways on the files of SHARED=FOLDER: hours
 	$(BIN)/python tests/oracle/check_remi.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_fast.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_grammar.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_twins.py $(SHARED)/corpus
+	$(BIN)/python tests/oracle/check_miditok.py -j 2 --sample 600 $(SHARED)/corpus
+	$(BIN)/python tests/oracle/check_events.py -j 2 $(SHARED)/corpus
+	$(BIN)/python tests/oracle/check_tokenizers.py -j 2
+	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
+	$(BIN)/python tests/oracle/check_mutations.py
+	$(BIN)/python tests/oracle/check_kills.py $(SHARED)/corpus/pop909
 
 bench: $(INSTALLED) $(VENV)/.tools ## measure on the music of SHARED=FOLDER, and print a table
 	set -o pipefail; { \

@@ -1,0 +1,100 @@
+"""Recognition: a classifier of real pieces says whether samples are what was asked for."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from conftest import Runner
+from hand_records import bar_words, lines_of, record_of
+from tiny_model import save_tiny, tiny_vocab
+
+from midigen.errors import MidigenError
+from midigen.features import COUNT, features
+from midigen.modelfolder import Loaded, load
+from midigen.recognition import Pieces, recognise, sound
+from midigen.record import Record
+from midigen.tokenizers import tokenizer_of
+
+
+def song(k: int, genre: str, split: str) -> Record:
+    """Pop here is high and leaps, jazz is low, steps, and has drums."""
+    random = Random(f"{genre}{k}")
+    bars = []
+    for _ in range(4):
+        pitch = 72 if genre == "pop" else 40
+        notes = []
+        for _ in range(7):
+            pitch += random.choice((-7, 7, 5, -5) if genre == "pop" else (-1, 1, 2, -2))
+            notes.append((0, min(max(pitch, 30), 90)))
+        bars.append(notes if genre == "pop" else [*notes[:4], (-1, 38), *notes[4:6]])
+    words = [word for bar in bars for word in bar_words(bar)]
+    return record_of(words, name=f"{genre}{k}", meta={"genre": genre, "split": split})
+
+
+def songs() -> Iterator[Record]:
+    for genre in ("pop", "jazz"):
+        for k in range(12):
+            yield song(k, genre, "train" if k < 8 else "test")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    vocab = tiny_vocab(conditions={"genre": {"pop": 8, "jazz": 8, "folk": 8}})
+    return load(save_tiny(tmp_path_factory.mktemp("tiny") / "m", vocab))
+
+
+def pieces_of(tiny: Loaded) -> Pieces:
+    pieces = Pieces("genre", tiny)
+    for record in songs():
+        pieces.add(record)
+        pieces.add(record | {"aug": {"shift": 1}})
+    return pieces
+
+
+def test_pieces_and_samples_are_told_apart(tiny: Loaded) -> None:
+    pieces = pieces_of(tiny)
+    assert pieces.values() == ["pop", "jazz"]
+    assert {value: len(found) for value, found in pieces.train.items()} == {"pop": 8, "jazz": 8}
+    right = {value: [song(k, value, "test") for k in range(50, 60)] for value in ("pop", "jazz")}
+    wrong = {"pop": right["jazz"], "jazz": right["pop"]}
+    for line in recognise(pieces, {"right": right, "wrong": wrong}):
+        assert line["chance"] == 0.5 and line["samples"] == 10
+        assert line["real"] > 0.9 and line["right"] > 0.9 and line["wrong"] < 0.1
+
+
+def test_features_do_not_change_with_transposition_of_what_is_high(tiny: Loaded) -> None:
+    record = song(1, "pop", "test")
+    score = tokenizer_of(record["tok"]).decode([record["ids"]]).value
+    found = features(score)
+    assert found.shape == (COUNT,) and np.isfinite(found).all()
+    moved = features(score.shift_pitch(2))
+    changed = np.flatnonzero(~np.isclose(found, moved))
+    assert changed.tolist() == [COUNT - 7]  # the mean pitch
+    empty = tokenizer_of(record["tok"]).decode([[]]).value
+    assert np.isfinite(features(empty)).all()
+    assert np.array_equal(sound(record), found)
+
+
+def test_one_value_alone_cannot_be_told_apart(tiny: Loaded) -> None:
+    pieces = Pieces("genre", tiny)
+    for k in range(12):
+        pieces.add(song(k, "pop", "train" if k < 8 else "test"))
+    with pytest.raises(MidigenError, match="fewer than two values of genre"):
+        pieces.values()
+
+
+def test_the_command_writes_a_line_a_value(run: Runner, tmp_path: Path) -> None:
+    vocab = tiny_vocab(conditions={"genre": {"pop": 8, "jazz": 8}})
+    save_tiny(run.folder / "m", vocab)
+    (run.folder / "in.jsonl").write_bytes(lines_of(songs()))
+    options = ("--conditions", "-n", "2", "--bars", "1")
+    done = run("tokeval", "-m", "m", *options, "in.jsonl", env={"OMP_NUM_THREADS": "1"})
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["value"] for line in lines] == ["pop", "jazz"]
+    assert all(0 <= line[way] <= 1 for line in lines for way in ("guidance_1", "guidance_2"))
+    assert "by chance 50%" in done.err
+    refused = run("tokeval", "-m", "m", *options, "--field", "era", "in.jsonl", code=1)
+    assert "fewer than two values of era" in refused.err
