@@ -13,7 +13,7 @@ from midigen.heldout import HeldOut
 from midigen.initial import Initial
 from midigen.leakage import Leak, find_leaks
 from midigen.modelfolder import write_json
-from midigen.modelvocab import ModelVocab
+from midigen.modelvocab import FIELDS, ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
 from midigen.registry import load as load_plugin
@@ -140,6 +140,12 @@ def _vocab(
     counts = count_values(
         corpus.store, corpus.train.row, settings.condition, settings.condition_least
     )
+    for field in settings.condition:
+        if field not in counts and field not in FIELDS:
+            raise MidigenError(
+                f"--condition {field}: no value of it is named by {settings.condition_least}"
+                " training pieces"
+            )
     if initial is not None:
         initial.check(corpus.store.tok, len(tokenizer.vocab))
     if initial is not None and initial.vocab is not None:

@@ -4,8 +4,10 @@ Tokenizer, vocabulary, model, optimiser and the model's cache are those of every
 learns one piece and writes it again, id for id, is built and trained right.
 """
 
+import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -72,6 +74,7 @@ def check(asked: Mapping[str, Any], paths: Sequence[str], device: str, teller: A
 
         outcome = overfit(record, settings, devices.pick(device), tell)
     teller.warn(outcome.sentence())
+    sys.stdout.write(json.dumps({"event": "selftest", **asdict(outcome)}) + "\n")
     return 0 if outcome.passed else 1
 
 

@@ -286,7 +286,7 @@ def test_every_model_learns_and_goes_on_bit_for_bit(
 
     def fresh() -> Optimizer:
         model = build(name, dropout=0.1).float()
-        return Optimizer(model, "cpu", dtype, RunSettings(lr=1e-2))
+        return Optimizer(model, "cpu", dtype, RunSettings(lr=1e-2, optimizer="adamw"))
 
     torch.manual_seed(0)
     straight = fresh()

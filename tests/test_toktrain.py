@@ -67,6 +67,7 @@ def test_makes_a_whole_model_folder_and_nothing_else(run: Runner, stream: Path) 
     names = {p.name for p in (run.folder / "m").iterdir()}
     assert names == {
         *("model.safetensors", "config.json", "vocab.json", "split.json", "README.md"),
+        "tokenizer.json",
         *("metrics.jsonl", "curves.png", "training"),
     }
     assert (run.folder / "m/metrics.jsonl").read_bytes() == done.out
@@ -206,7 +207,8 @@ def test_an_unfinished_run_is_not_dropped_in_silence(run: Runner, stream: Path) 
         (("--model", "lama"), 1, "installed: llama"),
         (("--model", "llama:depth=3"), 2, "layers"),
         (("--model", "llama:layers=many"), 2, "layers=many"),
-        (("--condition", "mood"), 2, "genre, artist, era"),
+        (("--condition", "mood"), 1, "--condition mood: no value of it"),
+        (("--condition", "a b"), 2, "no key of meta"),
         (("--specials", "some"), 2, "auto or none"),
         (("--save-dtype", "int8"), 2, "bf16"),
         (("--device", "tpu"), 2, "cpu"),

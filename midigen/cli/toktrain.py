@@ -321,7 +321,8 @@ one GPU.""",
         "SELF-TEST": """\
 --overfit-one is the first thing to run when training does not work. The model, as the other options
 make it, learns the beginning of the first record, at most a window, until its loss is near nothing,
-and writes it again greedily. Exit code 0: every token was right. Nothing is written to disk.""",
+and writes it again greedily. Exit code 0: every token was right. The outcome goes to stdout as a
+JSON object; nothing is written to disk.""",
         "METRICS": """\
 A JSON object a line. event is train (loss of the step, learning rate, tokens a second), eval (the
 mean training loss since the last one; val: losses in nats a token, a note and a bar) or final (the
