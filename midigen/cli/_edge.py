@@ -17,30 +17,43 @@ from typer import Argument, Option
 
 from midigen import __version__
 from midigen.cli._options import (
+    NAME_FIELDS,
+    Assignments,
     Device,
+    FilesFrom,
     Force,
     Inputs,
+    Jobs,
     LearnedOption,
+    MidiInputs,
     ModelOption,
+    Null,
     Output,
     RejectsFile,
     Seed,
     Strict,
+    Timeout,
     TokenizerOption,
 )
 from midigen.cli._run import Run, Silent
 from midigen.errors import MidigenError, UsageError
 
 __all__ = [
+    "NAME_FIELDS",
     "Argument",
+    "Assignments",
     "Command",
     "CommandGroup",
     "Device",
     "Example",
+    "FilesFrom",
     "Force",
     "Inputs",
+    "Jobs",
     "LearnedOption",
+    "MidiInputs",
     "ModelOption",
+    "Null",
     "Option",
     "Output",
     "RejectsFile",
@@ -48,6 +61,7 @@ __all__ = [
     "Seed",
     "Silent",
     "Strict",
+    "Timeout",
     "TokenizerOption",
     "describe",
 ]

@@ -8,6 +8,39 @@ Inputs = Annotated[
     list[str] | None,
     Argument(metavar="[FILE]...", help="Record files, plain, gzip or zstd; - or none: stdin."),
 ]
+FilesFrom = Annotated[
+    str | None,
+    Option("--files-from", metavar="FILE", help="Read names of files, one a line; -: from stdin."),
+]
+Null = Annotated[
+    bool, Option("-0", "--null", help="Names end with NUL (find -print0); alone, read from stdin.")
+]
+MidiInputs = Annotated[
+    list[str] | None,
+    Argument(
+        metavar="[FILE|FOLDER]...",
+        help="MIDI files, and folders with *.mid, *.midi, *.kar and *.rmi at any depth; - or none:"
+        " one MIDI file on stdin.",
+    ),
+]
+Assignments = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="Put this into meta; a key twice gives a list."),
+]
+Jobs = Annotated[
+    int | None,
+    Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        help="Number of worker processes; without it one for every core, but one for up to 64"
+        " files.",
+    ),
+]
+Timeout = Annotated[
+    float, Option("--timeout", metavar="S", min=0.1, help="Give up on a file after S seconds.")
+]
 Output = Annotated[
     str,
     Option(
@@ -41,3 +74,10 @@ LearnedOption = Annotated[
 ]
 ModelOption = Annotated[str | None, Option("--model", "-m", metavar="DIR", help="Model folder.")]
 Device = Annotated[str, Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")]
+
+NAME_FIELDS = """\
+{n} is a running number ({n:03} pads it), {id} and {group} those of the record, {src} the name of
+the source without folders and extension, and every other field a key of meta ({genre}, {title});
+what a record does not have is "unknown". Values are cleaned: whatever a record says, nothing is
+written outside the folder that -o names."""
+"""What the fields in a name that -o gives stand for: a paragraph of manual pages."""

@@ -3,15 +3,20 @@
 from typing import Annotated
 
 from midigen.cli._edge import (
-    Argument,
+    Assignments,
     Command,
     Example,
+    FilesFrom,
     Force,
+    Jobs,
+    MidiInputs,
     ModelOption,
+    Null,
     Option,
     Output,
     RejectsFile,
     Run,
+    Timeout,
     TokenizerOption,
 )
 
@@ -56,24 +61,9 @@ parameters ask for it."""
 
 def midi2tok(
     run: Run,
-    files: Annotated[
-        list[str] | None,
-        Argument(
-            metavar="[FILE|FOLDER]...",
-            help="MIDI files, and folders with *.mid, *.midi, *.kar and *.rmi at any depth; - or"
-            " none: one MIDI file on stdin.",
-        ),
-    ] = None,
-    files_from: Annotated[
-        str | None,
-        Option(
-            "--files-from", metavar="FILE", help="Read names of files, one a line; -: from stdin."
-        ),
-    ] = None,
-    null: Annotated[
-        bool,
-        Option("-0", "--null", help="Names end with NUL (find -print0); alone, read from stdin."),
-    ] = False,
+    files: MidiInputs = None,
+    files_from: FilesFrom = None,
+    null: Null = False,
     tokenizer: TokenizerOption = None,
     model: ModelOption = None,
     pedal: Annotated[
@@ -83,24 +73,9 @@ def midi2tok(
             help="What becomes of the sustain pedal: drop, extend or token; see PEDAL.",
         ),
     ] = "drop",
-    assign: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Put this into meta; a key twice gives a list."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            help="Number of worker processes; without it one for every core, but one for up to 64"
-            " files.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float, Option(metavar="S", min=0.1, help="Give up on a file after S seconds.")
-    ] = 60.0,
+    assign: Assignments = None,
+    jobs: Jobs = None,
+    timeout: Timeout = 60.0,
     max_notes: Annotated[
         int, Option(metavar="N", min=1, help="Reject a file with more notes.")
     ] = 500_000,

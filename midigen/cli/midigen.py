@@ -6,13 +6,18 @@ from midigen.cli._edge import (
     Argument,
     CommandGroup,
     Example,
+    FilesFrom,
     Force,
+    Jobs,
+    MidiInputs,
     ModelOption,
+    Null,
     Option,
     Output,
     RejectsFile,
     Run,
     Strict,
+    Timeout,
 )
 
 Json = Annotated[bool, Option("--json", help="As JSON Lines.")]
@@ -68,24 +73,9 @@ def learn(
             help="What is learned, and how: pitch:chords=sets, pitch:chords=classes,step=16 ...",
         ),
     ],
-    files: Annotated[
-        list[str] | None,
-        Argument(
-            metavar="[FILE|FOLDER]...",
-            help="MIDI files, and folders with *.mid, *.midi and *.kar at any depth; - or none:"
-            " one MIDI file on stdin.",
-        ),
-    ] = None,
-    files_from: Annotated[
-        str | None,
-        Option(
-            "--files-from", metavar="FILE", help="Read names of files, one a line; -: from stdin."
-        ),
-    ] = None,
-    null: Annotated[
-        bool,
-        Option("-0", "--null", help="Names end with NUL (find -print0); alone, read from stdin."),
-    ] = False,
+    files: MidiInputs = None,
+    files_from: FilesFrom = None,
+    null: Null = False,
     least: Annotated[
         int, Option(metavar="N", min=1, help="Leave out what occurs less than N times.")
     ] = 2,
@@ -102,20 +92,8 @@ def learn(
             " what differs by a transposition counts together.",
         ),
     ] = 0,
-    jobs: Annotated[
-        int | None,
-        Option(
-            "--jobs",
-            "-j",
-            metavar="N",
-            min=1,
-            help="Number of worker processes; without it one for every core, but one for up to 64"
-            " files.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float, Option(metavar="S", min=0.1, help="Give up on a file after S seconds.")
-    ] = 60.0,
+    jobs: Jobs = None,
+    timeout: Timeout = 60.0,
     output: Output = "-",
     force: Force = False,
     rejects: RejectsFile = None,

@@ -4,9 +4,12 @@ from typing import Annotated
 
 from midigen.cli._edge import (
     Argument,
+    Assignments,
     Command,
     Example,
+    FilesFrom,
     Force,
+    Null,
     Option,
     Output,
     RejectsFile,
@@ -48,25 +51,14 @@ def text2tok(
             " none: text on stdin.",
         ),
     ] = None,
-    files_from: Annotated[
-        str | None,
-        Option(
-            "--files-from", metavar="FILE", help="Read names of files, one a line; -: from stdin."
-        ),
-    ] = None,
-    null: Annotated[
-        bool,
-        Option("-0", "--null", help="Names end with NUL (find -print0); alone, read from stdin."),
-    ] = False,
+    files_from: FilesFrom = None,
+    null: Null = False,
     per: Annotated[
         str,
         Option("--per", metavar="WHAT", help="A record a file, line, paragraph or size in bytes."),
     ] = "64k",
     tokenizer: TokenizerOption = None,
-    assign: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Put this into meta; a key twice gives a list."),
-    ] = None,
+    assign: Assignments = None,
     output: Output = "-",
     force: Force = False,
     rejects: RejectsFile = None,

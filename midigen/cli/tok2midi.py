@@ -4,6 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from midigen.cli._edge import (
+    NAME_FIELDS,
     Command,
     Example,
     Force,
@@ -15,13 +16,10 @@ from midigen.cli._edge import (
     TokenizerOption,
 )
 
-NAMES = """\
+NAMES = f"""\
 Without -o the MIDI file goes to stdout, and there must be exactly one piece; the same holds for -o
-with a plain name. A name with fields in braces gives every piece a file of its own: {n} is a
-running number ({n:03} pads it), {id} and {group} those of the record, {src} the name of the source
-without folders and extension, and every other field a key of meta ({genre}, {title}); what a record
-does not have is "unknown". Values are cleaned: whatever a record says, nothing is written outside
-the folder that -o names."""
+with a plain name. A name with fields in braces gives every piece a file of its own:
+{NAME_FIELDS}"""
 
 REPAIRS = """\
 Any ids decode. What the tokenizer's grammar does not know (a pitch without a duration, a position

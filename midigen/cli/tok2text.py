@@ -4,6 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from midigen.cli._edge import (
+    NAME_FIELDS,
     Command,
     Example,
     Force,
@@ -15,14 +16,11 @@ from midigen.cli._edge import (
     TokenizerOption,
 )
 
-NAMES = """\
+NAMES = f"""\
 Without -o the text goes to stdout; -o with a plain name writes it into that file. All records stand
 there end to end, so that what text2tok has cut is whole again; around samples, and around music, is
-a blank line. A name with fields in braces gives
-every record a file of its own: {n} is a running number ({n:03} pads it), {id} and {group} those of
-the record, {src} the name of the source without folders and extension, and every other field a key
-of meta ({genre}, {title}); what a record does not have is "unknown". Values are cleaned: whatever a
-record says, nothing is written outside the folder that -o names."""
+a blank line. A name with fields in braces gives every record a file of its own:
+{NAME_FIELDS}"""
 
 TEXT = """\
 Records of the tokenizer text are written byte for byte. What is not UTF-8 is written too, and the
