@@ -6,7 +6,6 @@ its own accuracy on held-out pieces says how far to believe it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,22 +161,25 @@ def sample_each(
 def tell_conditions(
     run: "Run",
     paths: list[str],
-    model: Path,
-    device: str,
+    loaded: Loaded,
+    *,
     name: str,
     count: int,
     bars: int,
     seed: int,
     output: str,
     force: bool,
+    rejects: str | None,
+    strict: bool,
 ) -> None:
-    """Read real pieces, sample, and write a line a value (``tokeval --conditions``)."""
-    from midigen.jsonl import RecordReader, RecordWriter
-    from midigen.modelfolder import load
+    """Read real pieces, sample, and write a line a value (``tokeval --conditions``).
 
-    loaded = load(model, device)
+    name: the field. count, bars: samples a value, and their length.
+    """
+    from midigen.jsonl import RecordReader, RecordWriter
+
     pieces = Pieces(name, loaded)
-    with run.rejects(None, False) as faulty, run.output(output, force=force) as out:
+    with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         for record in run.progress(RecordReader(paths, faulty)):
             pieces.add(record)
         pieces.values()

@@ -97,7 +97,17 @@ def tokeval(
         from midigen.recognition import tell_conditions
 
         tell_conditions(
-            run, paths, find(model), pick(device), by, number, bars, seed, output, force
+            run,
+            paths,
+            load(find(model), pick(device)),
+            name=by,
+            count=number,
+            bars=bars,
+            seed=seed,
+            output=output,
+            force=force,
+            rejects=rejects,
+            strict=strict,
         )
         return
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
