@@ -5,14 +5,16 @@ from pathlib import Path
 
 from midigen import checkpointing, modelfolder
 from midigen.errors import MidigenError, UsageError
-from midigen.initial import read_initial
+from midigen.initial import Initial, read_initial
 from midigen.preparation import Prepared, model_config, prepare
+from midigen.protocols import Tokenizer
 from midigen.ranks import Ranks
 from midigen.request import Request, Teller
 from midigen.runfolder import RunFolder, free_name, last_unfinished
 from midigen.settings import DEFAULT_MINUTES, Settings
 from midigen.spool import check_disk, check_same, clear, is_sealed, spool
 from midigen.store import Store
+from midigen.tokenizers import tokenizer_of
 
 
 def prepare_run(request: Request, settings: Settings, folder: RunFolder, ranks: Ranks) -> Prepared:
@@ -23,9 +25,7 @@ def prepare_run(request: Request, settings: Settings, folder: RunFolder, ranks: 
         modelfolder.read_vocab(folder.work)
     initial = read_initial(request.init) if request.init and not request.resume else None
     if ranks.is_first:
-        store = open_store(request, folder.state)
-        if request.recipe is not None:
-            request.recipe.check(store.tok)
+        store = open_store(request, folder.state, initial)
         prepared = prepare(store, settings, merged, initial)
     ranks.wait()
     if not ranks.is_first:
@@ -69,11 +69,22 @@ def open_folder(request: Request, teller: Teller) -> tuple[RunFolder, Settings]:
     return folder, settings
 
 
-def open_store(request: Request, state: Path) -> Store:
-    """Return the sealed store: read from the stream, or there already."""
+def open_store(request: Request, state: Path, initial: Initial | None = None) -> Store:
+    """Return the sealed store: read from the stream, or there already.
+
+    Raises MidigenError for a tokenizer that the recipe, or the weights to start from, do not read.
+    """
+
+    def accept(tok: str, tokenizer: Tokenizer) -> None:
+        if request.recipe is not None:
+            request.recipe.check(tok)
+        if initial is not None:
+            initial.check(tok, len(tokenizer.vocab))
+
     place = _store_place(request, state)
     if is_sealed(place):
         store = Store(place)
+        accept(store.tok, tokenizer_of(store.tok))
         if request.source is not None:
             check_same(request.source, store)
     elif request.source is None:
@@ -82,7 +93,7 @@ def open_store(request: Request, state: Path) -> Store:
         clear(place)
         check_disk(request.paths, place)
         try:
-            store = spool(request.source, place)
+            store = spool(request.source, place, accept)
         except BaseException:
             clear(place)
             raise

@@ -146,8 +146,6 @@ def _vocab(
                 f"--condition {field}: no value of it is named by {settings.condition_least}"
                 " training pieces"
             )
-    if initial is not None:
-        initial.check(corpus.store.tok, len(tokenizer.vocab))
     if initial is not None and initial.vocab is not None:
         vocab = initial.vocab.extended(counts)
     else:

@@ -39,11 +39,14 @@ class Source:
         return self.reader.where
 
 
-def spool(source: Source, folder: Path) -> Store:
+def spool(
+    source: Source, folder: Path, accept: Callable[[str, Tokenizer], None] | None = None
+) -> Store:
     """Read a whole stream into `folder`.
 
-    Raises MidigenError for a stream of two vocabularies, of a tokenizer that is not here, or
-    without a piece.
+    accept: called with the first record's `tok` and its tokenizer; it raises where they are not
+    those that a run needs, before hours are spent. Raises MidigenError for a stream of two
+    vocabularies, of a tokenizer that is not here, or without a piece.
     """
     tok, writer = OneTok(), None
     tokenizer: Tokenizer | None = None
@@ -52,6 +55,8 @@ def spool(source: Source, folder: Path) -> Store:
             tok.check(record, source.where)
             if writer is None or tokenizer is None:
                 tokenizer = tokenizer_of(record["tok"])
+                if accept is not None:
+                    accept(record["tok"], tokenizer)
                 writer = StoreWriter(folder, record["tok"], len(tokenizer.vocab))
             if usable(record, tokenizer, source):
                 writer.add(record, _bars(record, tokenizer))

@@ -190,7 +190,7 @@ def _dry_run(request: Request, teller: Teller, device: str) -> int:
     with tempfile.TemporaryDirectory(prefix="toktrain-") as name:
         start = time.monotonic()
         place = Path(name)
-        store = open_store(request, place)
+        store = open_store(request, place, initial)
         read_s = time.monotonic() - start
         prepared = prepare(store, settings, place / "merged", initial)
         found = describe(prepared, device, read_s)
