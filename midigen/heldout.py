@@ -1,5 +1,6 @@
 """Losses of a model on held-out pieces of a corpus."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,13 @@ class HeldOut:
     def score(self, model: "torch.nn.Module", window: int, device: str, bar: Any = None) -> Report:
         """Return the losses of a model in eval mode."""
         report = Report(self._units, self._vocab)
-        for i, nats in enumerate(score_pieces(model, self._pieces(), window, device)):
-            counts = self._counts(i, nats)
+        waiting: deque[Piece] = deque()
+        scores = score_pieces(model, self._pieces(waiting), window, device)
+        for i, nats in enumerate(scores):
+            ids = waiting.popleft().ids
+            counts = self._counts(i, ids, nats)
             report.all.add(nats, *counts)
-            report.types.add(self._piece(i).ids, nats)
+            report.types.add(ids, nats)
             if int(self._span.row[i]) not in self._near:
                 report.clean.add(nats, *counts)
             for genre in self._store.values(int(self._span.row[i]), "genre"):
@@ -80,16 +84,19 @@ class HeldOut:
                 bar.update()
         return report
 
-    def _counts(self, i: int, nats: np.ndarray) -> list[Count]:
+    def _counts(self, i: int, ids: np.ndarray, nats: np.ndarray) -> list[Count]:
         """Return how many of each unit were scored, None where nobody counted."""
         if "byte" in self._units:
-            return [count_bytes(self._vocab, self._piece(i).ids, nats)]
+            return [count_bytes(self._vocab, ids, nats)]
         row = self._store.rows[self._span.row[i]]
         counts = [row[f"{unit}s"].item() for unit in self._units]
         return [count if self._whole and count >= 0 else None for count in counts]
 
-    def _pieces(self) -> Iterator[Piece]:
-        return map(self._piece, range(self.count))
+    def _pieces(self, waiting: deque[Piece]) -> Iterator[Piece]:
+        """Yield the pieces; each also waits until its nats are there."""
+        for i in range(self.count):
+            waiting.append(self._piece(i))
+            yield waiting[-1]
 
     def _piece(self, i: int) -> Piece:
         ids = self._span.piece(i).astype(np.int64)
