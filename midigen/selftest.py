@@ -20,7 +20,7 @@ from midigen.modelvocab import ModelVocab
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import build_model, model_config
 from midigen.protocols import Tokenizer
-from midigen.record import Record
+from midigen.record import Record, check_ids
 from midigen.rejects import Rejects
 from midigen.settings import Settings
 from midigen.tokenizers import tokenizer_of
@@ -87,9 +87,10 @@ def overfit(
     fewer than two ids.
     """
     tokenizer = tokenizer_of(record["tok"])
+    check_ids(record["ids"], len(tokenizer.vocab))
     ids = np.asarray(record["ids"], np.int64)
     vocab = _vocab(tokenizer, record["tok"], ids, settings)
-    known = _beginning(tokenizer, vocab, ids, settings.window)
+    known = _beginning(tokenizer, ids, settings.window)
     name, config = model_config(settings)
     model = build_model(name, config, len(vocab), settings.seed)
     optimizer = Optimizer(model, device, compute_dtype(device, settings.dtype), settings)
@@ -109,19 +110,22 @@ def _vocab(tokenizer: Tokenizer, tok: str, ids: np.ndarray, settings: Settings) 
     )
 
 
-def _beginning(tokenizer: Tokenizer, vocab: ModelVocab, ids: np.ndarray, window: int) -> np.ndarray:
-    """Return the whole piece, or as many of its first events as fit in a window and are valid."""
-    grammar, last, used = tokenizer.grammar(), 0, 1
+def _beginning(tokenizer: Tokenizer, ids: np.ndarray, window: int) -> np.ndarray:
+    """Return the whole piece, or as many of its first events as fit in a window and are valid.
+
+    Raises MidigenError where less than two ids are.
+    """
+    grammar, last = tokenizer.grammar(), 0
     state = grammar.start()
-    for place, id in enumerate(ids.tolist(), 1):
-        used += 1
-        if used > window:
+    # BOS takes a place.
+    for place, id in enumerate(ids[: window - 1].tolist(), 1):
+        if not grammar.mask(state)[id]:
             break
         state = grammar.step(state, id)
         if grammar.accepting(state):
             last = place
     if last < 2:
-        raise MidigenError("the first record is too short to learn by heart")
+        raise MidigenError("the first record begins with too little that is valid to learn it")
     return ids[:last]
 
 

@@ -64,3 +64,12 @@ def test_the_command_says_how_it_went_and_writes_nothing(run: Runner) -> None:
     found = json.loads(done.out)
     assert found["event"] == "selftest" and found["same"] == found["length"]
     assert [path.name for path in run.folder.iterdir()] == ["in.jsonl"]
+
+
+def test_a_record_that_cannot_be_learned_is_told(run: Runner) -> None:
+    cases = {"ids": [99999] * 9, "grammar": [200] * 9}
+    for words, ids in cases.items():
+        (run.folder / "in.jsonl").write_bytes(lines_of([piece(3) | {"ids": ids}]))
+        done = run("toktrain", "--overfit-one", "in.jsonl", code=1, env={"OMP_NUM_THREADS": "1"})
+        assert "Traceback" not in done.err
+        assert ("99999" if words == "ids" else "too little that is valid") in done.err
