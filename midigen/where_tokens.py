@@ -53,11 +53,12 @@ def _what_is_wrong(rest: str) -> str:
 def number(token: Token) -> int | float:
     try:
         number = int(token.text) if token.text.isdecimal() else float(token.text)
-        if isfinite(number):
-            return number
+        is_usable = isfinite(number)
     except (ValueError, OverflowError):
-        pass
-    fail(token.column, f"{token.text:.20} is too large a number")
+        is_usable = False
+    if not is_usable:
+        fail(token.column, f"{token.text:.20} is too large a number")
+    return number
 
 
 def fail(column: int, fact: str) -> NoReturn:
