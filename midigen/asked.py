@@ -25,7 +25,7 @@ def known(vocab: ModelVocab, field: str, name: str) -> str | None:
     values = vocab.conditions.get(field, {})
     if name in values:
         return name
-    return range_of(values, name) or {fold(v): v for v in values}.get(fold(name))
+    return range_of(values, name) or vocab.spellings.get(field, {}).get(fold(name))
 
 
 def known_values(vocab: ModelVocab, field: str, names: Sequence[str]) -> list[str]:

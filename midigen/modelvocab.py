@@ -99,6 +99,16 @@ class ModelVocab:
         return breaks_of(tokenizer_of(self.tok))
 
     @cached_property
+    def spellings(self) -> dict[str, dict[str, str]]:
+        """{field: {folded name: value}}: the values by their names without case and accents."""
+        from midigen.names import fold
+
+        return {
+            field: {fold(value): value for value in values}
+            for field, values in self.conditions.items()
+        }
+
+    @cached_property
     def _merger(self) -> Any:
         from midigen.merges import Merger
 

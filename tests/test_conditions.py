@@ -148,3 +148,12 @@ def test_an_unknown_field_is_refused_with_those_that_there_are() -> None:
     assert resolve(vocab, {"mood": ["Calm"]}) == {"mood": ["calm"]}
     with pytest.raises(MidigenError, match="knows no tempo"):
         resolve(vocab, {"tempo": ["100"]})
+
+
+def test_names_are_matched_without_case_accents_and_spaces() -> None:
+    base = tokenizer_of(piece(0)["tok"]).vocab
+    names = {f"Artist Númber {k}": 5 for k in range(40)}
+    vocab = ModelVocab(base, piece(0)["tok"], conditions={"artist": names})
+    for k in range(80):
+        found = known(vocab, "artist", f"artist number_{k}")
+        assert found == (f"Artist Númber {k}" if k < 40 else None)
