@@ -18,7 +18,7 @@ from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
 from midigen.registry import load as load_plugin
 from midigen.schedule import Schedule, default_rate
-from midigen.settings import Settings
+from midigen.settings import DEFAULT_PRESET, Settings
 from midigen.spec import parse_params, parse_spec
 from midigen.store import Store
 from midigen.tokenizers import tokenizer_of
@@ -104,13 +104,15 @@ def prepare(
 def model_config(settings: Settings) -> tuple[str, Any]:
     """Return the plugin's name and its configuration: the preset, changed by the spec's parameters.
 
-    Raises UsageError for a preset, a key or a value that cannot be.
+    Raises UsageError for a preset, a key, a value or a window that cannot be.
     """
     spec = parse_spec(settings.model)
     plugin = load_plugin("models", spec.name)
     presets: Mapping[str, Any] = getattr(plugin, "PRESETS", {})
     if presets and settings.preset not in presets:
         raise UsageError(f"--preset {settings.preset!r} is not one of {', '.join(presets)}")
+    if not presets and settings.preset != DEFAULT_PRESET:
+        raise UsageError(f"model {spec.name} has no presets: --preset {settings.preset}")
     config = presets[settings.preset] if presets else plugin.Config()
     kinds = {item.name: type(getattr(config, item.name)) for item in fields(plugin.Config)}
     changes = {}
@@ -123,7 +125,13 @@ def model_config(settings: Settings) -> tuple[str, Any]:
             raise UsageError(
                 f"model {spec.name}: {key}={text} is not of type {kinds[key].__name__}"
             ) from None
-    return spec.name, replace(config, **changes)
+    config = replace(config, **changes)
+    longest = getattr(config, "longest", settings.window)
+    if settings.window > longest:
+        raise UsageError(
+            f"model {spec.name} sees {longest} ids at most: --window {settings.window}"
+        )
+    return spec.name, config
 
 
 def _vocab(

@@ -147,7 +147,8 @@ class Model(Protocol):
 
     More are used where they are there: ``PRESETS``, a dict from preset name to `Config`, for
     ``toktrain --preset``; ``hf_config(config, vocab, window) -> dict``, what config.json adds so
-    that `transformers` opens the folder; and ``from_hf(dict) -> Config``, the other way.
+    that `transformers` opens the folder; ``from_hf(dict) -> Config``, the other way; and
+    ``Config.longest``, the longest window, in ids, of a model with a place table.
     """
 
     Config: type

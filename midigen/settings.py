@@ -11,6 +11,7 @@ from midigen.schedule import KINDS
 
 Unit = Literal["steps", "minutes", "epochs"]
 DEFAULT_MINUTES = 20.0
+DEFAULT_PRESET = "small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Settings:
     """
 
     model: str = "llama"
-    preset: str = "small"
+    preset: str = DEFAULT_PRESET
     window: int = 512
     stride: int = 0
     batch: int = 8192

@@ -116,3 +116,18 @@ def test_a_model_spec_changes_its_preset() -> None:
     name, config = model_config(Settings(model="llama:layers=3,tied=0", preset="tiny"))
     assert name == "llama"
     assert (config.layers, config.tied, config.width) == (3, False, 128)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Settings(model="musicgpt", window=1024), "sees 576 ids at most"),
+        (Settings(model="lstm", preset="tiny"), "lstm has no presets"),
+        (Settings(model="llama", preset="huge"), "not one of"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_before_anything_is_read(
+    settings: Settings, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        model_config(settings)

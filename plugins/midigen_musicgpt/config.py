@@ -20,3 +20,8 @@ class MusicGPTConfig:
         check_counts("musicgpt", self, "width", "layers", "heads", "hidden", "positions")
         check_heads("musicgpt", self)
         check_dropout("musicgpt", self)
+
+    @property
+    def longest(self) -> int:
+        """The longest window, in ids."""
+        return self.positions
