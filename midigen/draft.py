@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from midigen import rng
 from midigen.barlines import bar_line_s
 from midigen.context import context
+from midigen.onsets import Onset
 from midigen.plan import BAR_LIMIT, Plan
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Draft:
         self.done = False
         self.is_stale = True
         self._state = prompt.state
+        self._onset = plan.onsets.behind(Onset(), self.ids)
         self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
         self.context: list[int] = context(plan, prompt.conditions, self.ids)
         if not self.context:
@@ -62,9 +64,20 @@ class Draft:
         if plan.bar_ids and self._wants_bar():
             bars = allowed & plan.starts_bar
             allowed = bars if bars.any() else allowed
+        if plan.grammar is not None:
+            allowed = self._without_doubles(allowed)
         if plan.vocab.eos is not None:
             allowed[plan.vocab.eos] = self._may_end()
         return allowed
+
+    def _without_doubles(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return `allowed` without the notes that its onset needs no more, if anything is left."""
+        forbidden = self.plan.onsets.forbidden(self._onset)
+        if forbidden is None:
+            return allowed
+        left = allowed.copy()
+        left[forbidden] = False
+        return left if left.any() else allowed
 
     def _wants_bar(self) -> bool:
         """Return whether a bar must begin: right behind a prompt, and where one is far too long."""
@@ -104,6 +117,7 @@ class Draft:
         if plan.grammar is not None:
             self._state = plan.grammar.step(self._state, id)
         self.ids += base
+        self._onset = plan.onsets.behind(self._onset, base)
         if self._find_bars(base):
             self._end_at_bar()
         if not self.done and len(self.ids) - self.start >= plan.tokens:

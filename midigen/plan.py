@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from midigen.errors import MidigenError
 from midigen.merges import breaks_of
 from midigen.modelvocab import ModelVocab
+from midigen.onsets import Onsets
 from midigen.protocols import Tokenizer
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Plan:
         self.grammar = grammar
         self.window = window
         self.seed = seed
+        self.onsets = Onsets(vocab, tokenizer.unit)
         self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_model import Fixed, save_tiny, some_merges, tiny_vocab, tok_of
 
-from midigen import sampler
+from midigen import onsets, sampler
 from midigen.asked import resolve
 from midigen.barlines import bar_line, bar_line_s
 from midigen.constrain import Lifted
@@ -68,7 +68,7 @@ def biased(vocab: ModelVocab, *favourites: int) -> Fixed:
     """Return a model that likes the first of `favourites` best, then the second, and so on."""
     logits = torch.zeros(len(vocab))
     for rank, id in enumerate(favourites):
-        logits[id] = 50.0 - rank
+        logits[id] = 100.0 - rank
     return Fixed(logits)
 
 
@@ -179,11 +179,81 @@ def test_the_end_must_wait_for_the_last_bar_that_was_asked_for() -> None:
 
 def test_a_bar_that_never_ends_is_ended() -> None:
     vocab = tiny_vocab()
-    note = ids_of("Program_0", "Pitch_60", "Velocity_63", "Duration_1.0.8")
-    model = biased(vocab, *note, *ids_of("Position_0", "TimeSig_4/4"))
+    note = ids_of("Program_0", *[f"Pitch_{p}" for p in range(40, 60)], "Velocity_63")
+    places = ids_of("Duration_1.0.8", *[f"Position_{p}" for p in range(32)])
+    model = biased(vocab, *note, *places, *ids_of("TimeSig_4/4"))
     (draft,) = write(model, plan_for(vocab, Limits(bars=2)), Settings(temperature=0))
     assert draft.ids.count(ids_of("Bar_None")[0]) == 2
     assert 2 * 1024 <= len(draft.ids) < 2 * 1032
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_no_note_stands_twice_at_an_onset(merges: bool) -> None:
+    vocab = tiny_vocab(merges=some_merges("remi") if merges else ())
+    tokens = ["Program_0", "Pitch_60", "Velocity_63", "Duration_1.0.8", "Position_5", "Bar_None"]
+    # A merged id of a whole note, too, is liked best.
+    merged = [len(vocab.base) + 44] if merges else []
+    model = biased(vocab, *merged, *ids_of(*tokens, "TimeSig_4/4"))
+    (draft,) = write(model, plan_for(vocab, Limits(bars=2)), Settings(temperature=0.1))
+    starts = notes_at_onsets(draft.ids)
+    assert len(starts) > 2
+    assert set(starts.values()) == {1}
+
+
+def notes_at_onsets(ids: list[int]) -> Counter[tuple[int, str, str, str]]:
+    """Count the notes of remi ids by bar, position, program and pitch."""
+    tokens = tokenizer_of(tok_of("remi")).vocab.tokens
+    found: Counter[tuple[int, str, str, str]] = Counter()
+    bar, place, program = 0, "", ""
+    for token in (tokens[id] for id in ids):
+        kind = token.partition("_")[0]
+        bar += kind == "Bar"
+        place = token if kind == "Position" else place
+        program = token if kind == "Program" else program
+        if kind in ("Pitch", "PitchDrum"):
+            found[bar, place, program, token] += 1
+    return found
+
+
+LOVE_OF_NOTES = [
+    ("remi", "Bar Position Program Pitch PitchDrum Velocity Duration"),
+    ("barnote", "Pitch Duration"),
+    ("miditok", "Program Pitch PitchDrum Velocity Duration"),
+    ("miditok:class=Structured", "TimeShift_0.0.1 Program Pitch PitchDrum Velocity Duration"),
+    ("miditok:class=MIDILike", "Program NoteOn DrumOn Velocity"),
+    ("miditok:class=MMM", "Program Pitch PitchDrum Velocity Duration"),
+]
+
+
+@pytest.mark.parametrize(("spec", "loved"), LOVE_OF_NOTES)
+def test_notes_of_an_onset_are_not_too_many(spec: str, loved: str) -> None:
+    vocab = tiny_vocab(spec)
+    kinds = [kind in loved.split() for kind in vocab.base.types]
+    names = [token in loved.split() for token in vocab.base.tokens]
+    logits = torch.zeros(len(vocab))
+    logits[: len(kinds)] = 20.0 * (torch.tensor(kinds) | torch.tensor(names))
+    plan = plan_for(vocab, Limits(tokens=1000))
+    (draft,) = write(Fixed(logits), plan)
+    tracks = plan.tokenizer.decode([draft.ids]).value.tracks
+    notes = Counter(note.time for track in tracks for note in track.notes)
+    # A track of its own, and an offset past the next bar's line, are other onsets at the same time.
+    onsets_at_once = 2 if spec in ("barnote", "miditok:class=MMM") else 1
+    assert onsets.MOST <= max(notes.values()) <= onsets_at_once * onsets.MOST
+    if onsets_at_once == 1:
+        same = ((t.program, t.is_drum, note.time, note.pitch) for t in tracks for note in t.notes)
+        assert set(Counter(same).values()) == {1}
+
+
+def test_an_onset_of_a_prompt_may_have_any_notes() -> None:
+    vocab = tiny_vocab()
+    note = ids_of("Program_0", "Pitch_60", "Velocity_63", "Duration_1.0.8")
+    ids = [*ids_of("Bar_None", "TimeSig_4/4", "Position_0"), *note * 20]
+    found = onsets.Onsets(vocab, 1)
+    onset = found.behind(onsets.Onset(), ids)
+    forbidden = set(found.forbidden(onset))
+    assert set(note[:2]) <= forbidden
+    assert forbidden.isdisjoint(ids_of("Bar_None", "Position_1", "Velocity_63"))
+    assert found.forbidden(found.behind(onset, ids_of("Position_1"))) is None
 
 
 def test_seconds_are_whole_bars_that_fit() -> None:

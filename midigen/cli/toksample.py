@@ -34,6 +34,10 @@ signature and program in force.
 
 Of text the whole prompt goes on, and its last words are read: printf 'Once upon' | text2tok."""
 
+ONSETS = """\
+Under the grammar no note is written twice at one onset, and at most 16 notes stand at one: a model
+that has begun to repeat itself would go on for ever. --no-grammar takes this away, too."""
+
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
 sample's number, and not on how many are made. On another kind of machine the sums of the same
@@ -221,6 +225,6 @@ main = Command(
             "midi2tok song.mid | toksample --continue --prompt-bars 4 --bars 8 | tok2midi > on.mid",
         ),
     ),
-    sections={"LENGTH": LENGTHS, "PROMPTS": PROMPTS, "SEEDS": SEEDS},
+    sections={"LENGTH": LENGTHS, "PROMPTS": PROMPTS, "ONSETS": ONSETS, "SEEDS": SEEDS},
     see_also=("toktrain", "tok2midi", "tokeval", "midigen-record"),
 )
