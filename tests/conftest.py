@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ import pytest
 # Two workers of pytest-xdist on two cores: more threads each only wait for one another. Set before
 # torch is imported, and inherited by the commands.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell without job control lets what it puts into the background ignore Ctrl-C, and so would all
+# that the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tune_reader import read_tune
 
