@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from midigen.memory import keep_memory
 from midigen.preparation import Prepared
 
 
@@ -26,6 +27,8 @@ def forecast(prepared: Prepared, device: str) -> Forecast:
 
     from midigen.optimizer import Optimizer, compute_dtype
 
+    if device == "cpu":
+        keep_memory()
     settings = prepared.settings
     dtype = compute_dtype(device, settings.dtype)
     optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype, settings)

@@ -12,6 +12,7 @@ from midigen.finishing import finish
 from midigen.forecast import describe
 from midigen.initial import read_initial
 from midigen.interrupt import Interrupt
+from midigen.memory import keep_memory
 from midigen.opening import open_folder, open_store, prepare_run
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import Prepared, prepare
@@ -141,6 +142,8 @@ def _trainer(
 
 
 def _optimizer(prepared: Prepared, device: str, dtype: "torch.dtype", ranks: Ranks) -> Optimizer:
+    if device == "cpu":
+        keep_memory()
     if not prepared.settings.lora:
         return Optimizer(prepared.model, device, dtype, prepared.settings, ranks)
     from midigen.lora import LoraOptimizer

@@ -1,11 +1,9 @@
 """Training on a CPU: the same mathematics with fewer passes over memory.
 
-What is done to an element is done a block of rows at a time, so that the rows stay in L2 from one
-operation to the next; and little is kept for the backward pass.
+Little is kept for the backward pass, and kernels are taken that do more in one pass.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch.autograd.function import Function
 from midigen.layers.tiles import NEVER, gradients
 
 _WORK = 1 << 17
-"""Elements of a block: 256 KiB in bf16, for each of the four or five tensors at work."""
+"""Elements that are turned together: 256 KiB in bf16."""
 
 
 def attention_fits(q: Tensor, k: Tensor) -> bool:
@@ -107,38 +105,36 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos).addcmul_(other, sin)
 
 
-def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield blocks of rows of contiguous tensors (..., W); the last size may differ."""
-    rows = max(1, _WORK // tensors[0].shape[-1])
-    return zip(*(x.flatten(0, -2).split(rows) for x in tensors), strict=True)
-
-
 class _Norm(Function):
+    """Backward in LayerNorm's kernel, which is told that the mean is 0."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
         x = x.contiguous()
-        out, scales = torch.empty_like(x), x.new_empty(*x.shape[:-1], 1)
-        for part, made, scale in _blocks(x, out, scales):
-            norm = torch.linalg.vector_norm(part, dim=-1, keepdim=True, dtype=wide)
-            scale.copy_((norm.square_() / x.shape[-1] + eps).rsqrt_())
-            torch.mul(part, scale, out=made).mul_(weight)
-        ctx.save_for_backward(x, weight, scales)
-        return out
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).to(wide)
+        scale = (norm.square_() / x.shape[-1] + eps).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale.to(x.dtype)).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, weight, scales = ctx.saved_tensors
-        dy, dx = grads[0].contiguous(), torch.empty_like(x)
-        wide = torch.promote_types(x.dtype, torch.float32)
-        dw = torch.zeros_like(weight, dtype=wide)
-        for gradient, part, made, scale in _blocks(dy, x, dx, scales):
-            unit = part * scale
-            torch.mul(gradient, weight, out=made)
-            inner = torch.linalg.vecdot(made, unit).div_(-x.shape[-1]).unsqueeze(-1)
-            made.addcmul_(unit, inner).mul_(scale)
-            dw += unit.mul_(gradient).sum(0, dtype=wide)
-        return dx, dw.to(weight.dtype), None
+        x, weight, scale = ctx.saved_tensors
+        dy, W, narrow = grads[0].contiguous(), x.shape[-1], scale.to(x.dtype)
+        dx, *_ = torch.ops.aten.native_layer_norm_backward(
+            dy,
+            x,
+            [W],
+            torch.zeros_like(scale),
+            scale,
+            weight.to(scale.dtype),
+            None,
+            [True, False, False],
+        )
+        # LayerNorm's gradient has its mean taken off; that of RMSNorm keeps it.
+        dx.add_((dy @ (weight / W)).unsqueeze(-1).mul_(narrow))
+        dw = narrow.flatten() @ (dy * x).flatten(0, -2)
+        return dx, dw, None
 
 
 def norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

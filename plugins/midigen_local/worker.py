@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from midigen.memory import keep_memory
 from midigen.protocols import Fault
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 # process that used system frameworks may hang, so there the worker starts from nothing.
 METHOD = "fork" if sys.platform == "linux" else "spawn"
 _PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Worker:
@@ -148,7 +148,7 @@ def _serve(
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if sys.platform == "linux":
         _die_with(parent)
-        _keep_memory()
+        keep_memory(64 << 20)
     # What the parent made is not garbage of ours: collections need not walk it.
     gc.freeze()
     while True:
@@ -172,15 +172,3 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-
-
-def _keep_memory() -> None:
-    """Let malloc keep up to 64 MiB of what is freed: the next item needs as much again.
-
-    Giving pages back and taking them anew was a tenth of the time of `midi2tok`. Only glibc has
-    the knob.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)

@@ -2,19 +2,22 @@
 
 Every architecture takes whole steps, with loss, gradients, clipping and AdamW: as `toktrain` takes
 them, and as an eager loop in fp32 takes them (tests/plain_models.py; for `llama` the model of
-`transformers`, in fp32 and under bf16 autocast). Same shapes, batch and dropout. Steps alternate,
-round after round, so that what else runs on the machine hits all; between them the rate of matrix
-products is measured: of a square of 2,048, and of the shapes of that model's own layers, forward
-and backward. Prints one line of JSON for each architecture; numbers are medians of the rounds.
+`transformers`, in fp32 and under bf16 autocast). Same shapes, batch and dropout. Each has a process
+of its own, which rests while others work. Steps alternate, round after round, so that what else
+runs on the machine hits all; between them the rate of matrix products is measured: of a square of
+2,048, and of the shapes of that model's own layers, forward and backward. Prints one line of JSON
+for each architecture; numbers are medians of the rounds.
 """
 
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from midigen.memory import keep_memory
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.registry import load
 from midigen.settings import Settings
@@ -49,6 +53,7 @@ CASES = {
 }
 RATE = 1e-4
 SQUARE = 2048
+WARM_UP = 3
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -128,22 +133,58 @@ def products(model: nn.Module, places: int, dtype: torch.dtype) -> tuple[Callabl
     return work, 6 * places * sum(shape.numel() for shape in shapes)
 
 
+def contender(label: str, name: str) -> Callable[[], Any]:
+    """Return the step of a contender."""
+    case = CASES[name]
+    config = load("models", name).Config(**case.config)
+    ids = np.random.default_rng(0).integers(0, case.vocab_size, (case.rows, case.window + 1))
+    if label == "midigen":
+        keep_memory()
+        return ours(case, config, name, ids)
+    if label == "plain_fp32":
+        return plain(PLAIN[name](config, case.vocab_size), ids)
+    model = Logits(config, case.vocab_size, case.window)
+    return plain(model, ids, autocast=label == "transformers_autocast")
+
+
+def serve(label: str, name: str, pipe: Connection) -> None:
+    """Take a step whenever asked to; answer with its seconds."""
+    step = contender(label, name)
+    while pipe.recv():
+        pipe.send(seconds(step))
+
+
+class Process:
+    """A contender in a process of its own."""
+
+    def __init__(self, label: str, name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=serve, args=(label, name, other), daemon=True)
+        self._process.start()
+
+    def step(self) -> float:
+        """Return the seconds of a step."""
+        self._pipe.send(True)
+        return float(self._pipe.recv())
+
+    def end(self) -> None:
+        self._pipe.send(False)
+        self._process.join()
+
+
 def bench(name: str, rounds: int) -> dict[str, Any]:
     """Return tokens a second of each contender for one architecture, and what they compare to."""
     case = CASES[name]
     places = case.rows * case.window
     plugin = load("models", name)
-    config = plugin.Config(**case.config)
-    ids = np.random.default_rng(0).integers(0, case.vocab_size, (case.rows, case.window + 1))
-    steps = {"midigen": ours(case, config, name, ids)}
+    labels = ["midigen"]
     if name in PLAIN:
-        steps["plain_fp32"] = plain(PLAIN[name](config, case.vocab_size), ids)
+        labels += ["plain_fp32"]
     elif importlib.util.find_spec("transformers"):
-        for label, autocast in (("transformers_fp32", False), ("transformers_autocast", True)):
-            model = Logits(config, case.vocab_size, case.window)
-            steps[label] = plain(model, ids, autocast=autocast)
+        labels += ["transformers_fp32", "transformers_autocast"]
     with torch.device("meta"):
-        shape = plugin.build(config, case.vocab_size)
+        shape = plugin.build(plugin.Config(**case.config), case.vocab_size)
     count = sum(weight.numel() for weight in shape.parameters())
     dtype = compute_dtype("cpu", "auto")
     square = torch.randn(SQUARE, SQUARE, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -152,23 +193,28 @@ def bench(name: str, rounds: int) -> dict[str, Any]:
         "square_gflops": (lambda: square @ square, 2e-9 * SQUARE**3),
         "own_shapes_gflops": (own, 1e-9 * operations),
     }
-    found: dict[str, list[float]] = {label: [] for label in (*steps, *rates)}
-    for label, step in steps.items():
-        print(f"{name}: {label} warms up in {seconds(step):.1f} s", file=sys.stderr)
+    found: dict[str, list[float]] = {label: [] for label in (*labels, *rates)}
+    processes = {label: Process(label, name) for label in labels}
+    for label, process in processes.items():
+        took = [process.step() for _ in range(WARM_UP)]
+        print(f"{name}: {label} warms up in {sum(took):.1f} s", file=sys.stderr)
     for _ in range(rounds):
-        for label, step in steps.items():
-            found[label].append(places / seconds(step))
+        for label, process in processes.items():
+            # The first brings its memory and its threads back to the cores.
+            found[label].append(places / min(process.step() for _ in range(2)))
             for kind, (work, amount) in rates.items():
                 found[kind].append(amount / min(seconds(work) for _ in range(3)))
+    for process in processes.values():
+        process.end()
     middle = {label: statistics.median(values) for label, values in found.items()}
     reached = 6e-9 * count * middle["midigen"]
     return {
         "parameters": count,
         "batch": f"{case.rows}x{case.window}",
-        "tokens_per_s": {label: round(middle[label]) for label in steps},
+        "tokens_per_s": {label: round(middle[label]) for label in labels},
         "times_faster_than": {
             label: round(middle["midigen"] / middle[label], 2)
-            for label in steps
+            for label in labels
             if label != "midigen"
         },
         "gflops_6pt": round(reached),
