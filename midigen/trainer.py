@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Ending = Literal["done", "early", "stopped"]
 _SAVE_EVERY_S = 300.0
 _LINE_EVERY_S = 5.0
+_EVAL_SHARE = 0.1
+"""Of the time of a run that is given minutes, what validations on the way may take."""
 
 
 class Trainer:
@@ -57,6 +59,7 @@ class Trainer:
         self._last: Sequence[float] = (0.0, 0.0)
         self._since_line = 0
         self._line_at = self._saved_at = 0.0
+        self._eval_s = 0.0
 
     def run(self, bar: Any, stop: Callable[[], bool]) -> Ending:
         """Train. Raises MidigenError if the loss is no number any more."""
@@ -83,14 +86,31 @@ class Trainer:
             # Processes go by the latest clock and by any that is stopped: all end at one step.
             progress.elapsed, stopped = ranks.most(time.monotonic() - started, stop())
             self._note(rate, batch, bar)
-            if self._share() >= progress.next_eval / self.settings.evals and self._evaluate():
-                return "early"
+            if self._is_eval_due():
+                began = time.monotonic()
+                ends = self._evaluate()
+                (took,) = ranks.most(time.monotonic() - began)
+                self._eval_s += took
+                self._line_at += took
+                if ends:
+                    return "early"
         progress.finished = True
         self.save()
         return "done"
 
     def _share(self) -> float:
         return self.schedule.progress(self.progress.step, self.progress.elapsed)
+
+    def _is_eval_due(self) -> bool:
+        """Return whether to validate: so often as was asked, unless the clock forbids it.
+
+        Runs that count steps look at no clock, so that they can be repeated.
+        """
+        share = self._share()
+        if share < self.progress.next_eval / self.settings.evals:
+            return False
+        in_time = self._eval_s <= _EVAL_SHARE * self.progress.elapsed
+        return in_time or share >= 1.0 or self.schedule.steps is not None
 
     def _read_steps(self) -> None:
         """Wait for the device and take up the losses of the steps behind.

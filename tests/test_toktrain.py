@@ -17,6 +17,7 @@ from training_data import store_of
 
 from midigen import checkpointing, modelfolder
 from midigen.errors import MidigenError
+from midigen.heldout import HeldOut, Report
 from midigen.jsonl import loads
 from midigen.metrics import Metrics
 from midigen.optimizer import Optimizer
@@ -377,6 +378,37 @@ def test_a_loss_that_is_no_number_ends_a_run_and_leaves_what_was_saved(tmp_path:
     goes_on = Optimizer(prepared.model, "cpu", torch.float32, settings)
     checkpointing.load(tmp_path, goes_on)
     assert all(weight.isfinite().all() for weight in goes_on.master.parameters())
+
+
+class Slow(HeldOut):
+    """Takes so long to validate that it would fill the run."""
+
+    times = 0
+
+    def score(self, *args: Any, **options: Any) -> Report:
+        self.times += 1
+        time.sleep(0.25)
+        return super().score(*args, **options)
+
+
+def test_validations_leave_the_minutes_to_training(tmp_path: Path) -> None:
+    store = store_of(tmp_path, [piece(k) for k in range(40)])
+    settings = Settings(
+        model="llama:width=16,layers=1,head=8", window=32, batch=128, unit="minutes", amount=0.04,
+        evals=100, eval_tokens=64, condition=(),
+    )  # fmt: skip
+    prepared = prepare(store, settings, tmp_path / "merged")
+    val = prepared.held_out("val", 64)
+    val.__class__ = Slow
+    trainer = Trainer(
+        Optimizer(prepared.model, "cpu", torch.float32, settings),
+        prepared.windows, val, settings, prepared.schedule, tmp_path,
+        Metrics(None, sys.stdout, table=False), lambda: None,
+    )  # fmt: skip
+    with tqdm(disable=True) as bar:
+        assert trainer.run(bar, lambda: False) == "done"
+    # One at the start, one at the end: of 2.4 s a second one would leave too little.
+    assert isinstance(val, Slow) and val.times == 2
 
 
 def test_metrics_are_written_for_tensorboard(run: Runner, stream: Path) -> None:

@@ -106,7 +106,10 @@ def toktrain(
         Option(metavar="WHICH", help="auto, or none: no BOS, EOS and PAD beside the base's ids."),
     ] = None,
     evals: Annotated[
-        int | None, Option(metavar="N", help="Validations over the whole run (20).")
+        int | None,
+        Option(
+            metavar="N", help="Validations over the whole run (20); at most a tenth of --minutes."
+        ),
     ] = None,
     eval_tokens: Annotated[
         int | None, Option(metavar="N", help="Tokens of a validation on the way (65536).")
