@@ -104,9 +104,9 @@ def main() -> int:
         kills += 1
     # Long enough to get on between kills, short enough that all of them fit into the run.
     last = max(2.0, 2.5 * whole_s / 4)
-    for k in range(options.after):
+    while kills < options.before + options.after:
         how = kill_after_seal(folder, args, draw, last)
-        print(f"{options.before + k + 1}: {how}", flush=True)
+        print(f"{kills + 1}: {how}", flush=True)
         if (folder / "killed").exists():
             # The run came to its end: the rest of the kills hit it from its start again.
             differs = compare(folder)
