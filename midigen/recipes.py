@@ -3,6 +3,8 @@
 A recipe is a TOML file in a package that an entry point of group ``midigen.recipes`` names:
 
     about = "What it is, in a sentence"
+    midi = "lmd_matched"           # where the MIDI files are in the folder; without it: the folder
+    label = ["csv:labels.csv"]     # toklabel --from, files relative to the folder
     tokenizer = "barnote"          # midi2tok --tokenizer
     learn = "pitch:chords=sets"    # or: the vocabulary is learned first (midigen learn)
     augment = "--shift 6"          # options of tokaug; without it there are no copies
@@ -19,7 +21,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
 from importlib.resources import files
@@ -30,7 +32,7 @@ from midigen.errors import MidigenError
 from midigen.settings import Settings
 
 _UNITS = ("minutes", "epochs", "steps")
-_KEYS = ("about", "tokenizer", "learn", "augment", "sample", "train")
+_KEYS = ("about", "midi", "label", "tokenizer", "learn", "augment", "sample", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Recipe:
 
     name: str
     about: str
+    midi: str
+    label: Sequence[str]
     tokenizer: str
     learn: str
     augment: str
@@ -60,12 +64,21 @@ class Recipe:
                 f"the stream has {spec}, recipe {self.name} reads {wanted}: midi2tok with {option}"
             )
 
-    def script(self, folder: str, out: str, length: str = "") -> str:
-        """Return the whole experiment as commands for bash: files in `folder`, results in `out`.
+    def script(
+        self,
+        folder: str,
+        out: str,
+        length: str = "",
+        label: Sequence[str] | None = None,
+        sample: str | None = None,
+    ) -> str:
+        """Return the whole experiment as commands for bash: data in `folder`, results in `out`.
 
-        length: options of toktrain that say how long, in the place of the recipe's.
+        length: options of toktrain that say how long; label: labelers; sample: options of
+        toksample. Each takes the place of the recipe's.
         """
-        source, target = shlex.quote(folder), shlex.quote(out)
+        target = shlex.quote(out)
+        source = shlex.quote(str(Path(folder) / self.midi))
         lines = ["set -euo pipefail", f"mkdir -p {target}"]
         tokenizer = shlex.quote(self.tokenizer)
         if self.learn:
@@ -75,17 +88,31 @@ class Recipe:
                 f"midigen learn --tokenizer {shlex.quote(self.learn)} {shift.split(' --')[0]}"
                 f" -o {tokenizer} --force {source}"
             )
+        labelers = [_within(folder, spec) for spec in (self.label if label is None else label)]
+        labels = "".join(f" --from {shlex.quote(spec)}" for spec in labelers)
+        labelled = f" | toklabel{labels}" if labels else ""
         copies = f" | tokaug {self.augment}" if self.augment else ""
         more = f" {length}" if length else ""
         known = f" --tokenizer {tokenizer}" if self.learn else ""
         lines += [
-            f"midi2tok --tokenizer {tokenizer} {source}{copies}"
+            f"midi2tok --tokenizer {tokenizer} {source}{labelled}{copies}"
             f" | toktrain --recipe {self.name}{more}{known} -o {target}/model"
             f" > {target}/metrics.jsonl",
-            f"toksample -m {target}/model {self.sample}"
+            f"toksample -m {target}/model {self.sample if sample is None else sample}"
             f" | tok2midi{known} -o {target}/sample.mid --force",
         ]
-        return "\n".join(" ".join(line.split()) for line in lines) + "\n"
+        return "\n".join(line.strip() for line in lines) + "\n"
+
+
+def _within(folder: str, spec: str) -> str:
+    """Return a labeler's spec with its file in `folder`: ``csv:FILE`` as ``csv:FOLDER/FILE``.
+
+    Specs without a file, and patterns (``path:{genre}/*``), stay as they are.
+    """
+    name, colon, file = spec.partition(":")
+    if not file or name == "path":
+        return spec
+    return f"{name}{colon}{Path(folder) / file}"
 
 
 def recipes() -> dict[str, Any]:
@@ -130,6 +157,8 @@ def make_recipe(name: str, data: Mapping[str, Any]) -> Recipe:
     return Recipe(
         name,
         data.get("about", ""),
+        data.get("midi", ""),
+        tuple(data.get("label", ())),
         data.get("tokenizer", ""),
         data.get("learn", ""),
         data.get("augment", ""),

@@ -1,11 +1,13 @@
 """Recipes: whole experiments by name, from MIDI files to a sample."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Runner
+from msd_made import write_matched
 
 from midigen import modelfolder
 from midigen.errors import MidigenError, UsageError
@@ -37,6 +39,40 @@ def test_a_recipe_runs_from_files_to_a_sample(run: Runner, tunes: Path, name: st
     assert modelfolder.read_config(folder / "model")["midigen"]["model"] == name
     assert (folder / "sample.mid").read_bytes().startswith(b"MThd")
     assert b'"final"' in (folder / "metrics.jsonl").read_bytes()
+
+
+def test_lakh_becomes_a_model_that_is_asked_by_genre_and_year(run: Runner, tunes: Path) -> None:
+    write_matched(run.folder / "lakh", sorted(tunes.glob("*.mid")))
+    (run.folder / "lakh/lmd_matched_h5").rename(run.folder / "lakh/h5")
+    labels = ("lmd:match_scores.json", "msd:h5", "tagtraum:msd_tagtraum_cd2.cls")
+    done = run(
+        "midigen", "recipes", "conditioned", "lakh", "--run", "--minutes", "0.03",
+        *(arg for spec in labels for arg in ("--from", spec)),
+        "--sample", "--genre 'pop rock' --year 1961 --bars 2", env=ENV,
+    )  # fmt: skip
+    assert "--from lmd:lakh/match_scores.json --from msd:lakh/h5" in done.err
+    vocab = modelfolder.read_vocab(run.folder / "conditioned.run/model")
+    assert vocab.counts["genre"].keys() >= {"Pop_Rock", "Jazz"} and "1960s" in vocab.counts["era"]
+    assert (run.folder / "conditioned.run/sample.mid").read_bytes().startswith(b"MThd")
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ("csv:labels.csv", "csv:a b/labels.csv"),
+        ("lmd:scores.json,min=0.65", "lmd:a b/scores.json,min=0.65"),
+        ("csv:/labels.csv", "csv:/labels.csv"),
+        ("midi", "midi"),
+        ("path:{genre}/*", "path:{genre}/*"),
+    ],
+)
+def test_tables_of_a_recipe_are_in_its_folder(spec: str, found: str) -> None:
+    recipe = make_recipe("x", {"tokenizer": "remi", "midi": "songs", "label": [spec]})
+    script = recipe.script("a b", "out")
+    assert (
+        f"midi2tok --tokenizer remi 'a b/songs' | toklabel --from {shlex.quote(found)} |" in script
+    )
+    assert "toklabel" not in recipe.script("a b", "out", label=())
 
 
 def test_a_recipe_is_shown_as_commands(run: Runner) -> None:

@@ -129,7 +129,7 @@ def recipes(
         str | None, Argument(metavar="[NAME]", help="Show this recipe as commands for the shell.")
     ] = None,
     folder: Annotated[
-        str, Argument(metavar="[FOLDER]", help="The MIDI files that the commands read.")
+        str, Argument(metavar="[FOLDER]", help="The MIDI files, and tables, that are read.")
     ] = "midi",
     output: Annotated[
         str | None,
@@ -137,6 +137,18 @@ def recipes(
     ] = None,
     minutes: Annotated[
         float | None, Option(metavar="X", min=0.01, help="Train so long instead of the recipe's.")
+    ] = None,
+    labelers: Annotated[
+        list[str] | None,
+        Option(
+            "--from",
+            metavar="SPEC",
+            help="A labeler instead of the recipe's (toklabel); its file is in FOLDER. Several.",
+        ),
+    ] = None,
+    sample: Annotated[
+        str | None,
+        Option(metavar="OPTIONS", help="Sample so instead: '--genre jazz --year 1955'."),
     ] = None,
     execute: Annotated[bool, Option("--run", help="Run the commands.")] = False,
     json: Json = False,
@@ -163,7 +175,7 @@ def recipes(
             print(line)
         return
     length = f"--minutes {minutes:g}" if minutes is not None else ""
-    script = read_recipe(name).script(folder, output or f"{name}.run", length)
+    script = read_recipe(name).script(folder, output or f"{name}.run", length, labelers, sample)
     if execute:
         run.message(f"{name}:\n{script}")
         run.exit_code = run_script(script)
@@ -183,6 +195,11 @@ main = CommandGroup(
             "midigen learn --tokenizer pitch:chords=sets -o chords.tok.json tunes",
         ),
         Example("the commands of a whole experiment", "midigen recipes lstm tunes -o lstm.run"),
+        Example(
+            "a model asked by genre, artist and era, from Lakh's folders with other table names",
+            "midigen recipes conditioned lakh --from lmd:match_scores.json --from msd:h5"
+            " --from tagtraum:genres.cls --sample '--genre jazz --year 1955'",
+        ),
     ),
     see_also=("midi2tok", "toktrain", "toksample"),
 )
