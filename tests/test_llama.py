@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -141,10 +142,30 @@ def test_cross_entropy_and_its_gradient_are_torchs(smoothing: float) -> None:
     torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("changes", [{"width": 20}, {"layers": 0}, {"kv_heads": 3}, {"head": 5}])
+@pytest.mark.parametrize(
+    "changes", [{"width": 20}, {"layers": 0}, {"kv_heads": 3}, {"head": 5}, {"dropout": 1.0}]
+)
 def test_settings_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
     with pytest.raises(MidigenError, match="llama: "):
         dataclasses.replace(LlamaConfig(width=32, head=8), **changes)
+
+
+def test_dropout_drops_what_layers_add_in_training_alone() -> None:
+    config = dataclasses.replace(LlamaConfig(width=32, layers=2, head=8), dropout=0.5)
+    torch.manual_seed(0)
+    model, ids = plugin.build(config, V), some_ids(2, 20)
+    plain = plugin.build(dataclasses.replace(config, dropout=0.0), V)
+    plain.load_state_dict(model.state_dict())
+    wanted = plain.train()(ids)
+    torch.testing.assert_close(model.eval()(ids), wanted)
+    one, other = model.train()(ids), model(ids)
+    assert not torch.allclose(one, wanted) and not torch.allclose(one, other)
+    # Only what layers add: with every branch ending in zeros nothing is left to drop.
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.zero_()
+    torch.testing.assert_close(model.train()(ids), model.eval()(ids))
 
 
 def test_presets_rise_in_size() -> None:

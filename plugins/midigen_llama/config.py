@@ -15,7 +15,7 @@ class LlamaConfig:
     """A decoder: `layers` blocks of `width`, attention in heads of `head` dimensions.
 
     kv_heads 0: as many as query heads. hidden 0: the SwiGLU width is 8/3 of `width`, rounded up to
-    a multiple of 64.
+    a multiple of 64. dropout: the share of what the layers add that is dropped in training.
     """
 
     width: int = 256
@@ -26,6 +26,7 @@ class LlamaConfig:
     theta: float = 10000.0
     eps: float = 1e-5
     tied: bool = True
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "head"):
@@ -39,6 +40,9 @@ class LlamaConfig:
             raise MidigenError(
                 f"llama: kv_heads={self.kv_heads} must divide the {self.heads} query heads"
             )
+
+        if not 0 <= self.dropout < 1:
+            raise MidigenError(f"llama: dropout={self.dropout} must be at least 0 and below 1")
 
     @property
     def heads(self) -> int:

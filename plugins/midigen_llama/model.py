@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from midigen.layers.cache import Cache
 from midigen.layers.linear import linear, linears
-from midigen.layers.reading import Seen
+from midigen.layers.noise import drop_add, noise_for
+from midigen.layers.reading import Reading, Seen
 from midigen_llama import fast
 from midigen_llama.config import LlamaConfig
 
@@ -94,9 +95,10 @@ class Block(nn.Module):
         self.post_attention_layernorm = Norm(config.width, config.eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rope: Rope, seen: Seen, cache: Cache | None, layer: int) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, seen, cache, layer)
-        return x + self.mlp(self.post_attention_layernorm(x))
+    def forward(self, x: Tensor, rope: Rope, reading: Reading, layer: int) -> Tensor:
+        y = self.self_attn(self.input_layernorm(x), rope, reading.seen, reading.cache, layer)
+        x = drop_add(x, y, reading.noise)
+        return drop_add(x, self.mlp(self.post_attention_layernorm(x)), reading.noise)
 
 
 class Body(nn.Module):
@@ -135,7 +137,8 @@ class Llama(nn.Module):
 
         segments (B, T) int64: places see only places of the same number.
         """
-        return self._run(ids, Seen(segments=segments), None)
+        noise = noise_for(self.config.dropout, self.training, self.model.embed_tokens.weight)
+        return self._run(ids, Reading(Seen(segments=segments), noise))
 
     def new_cache(self, batch: int, length: int) -> Cache:
         """Return an empty cache for `batch` rows of up to `length` places."""
@@ -150,16 +153,16 @@ class Llama(nn.Module):
         """
         T = ids.shape[1]
         cache.check_room(T)
-        logits = self._run(ids, Seen(cache.mask(T)), cache)
+        logits = self._run(ids, Reading(Seen(cache.mask(T)), None, cache))
         cache.advance(T)
         return logits
 
-    def _run(self, ids: Tensor, seen: Seen, cache: Cache | None) -> Tensor:
+    def _run(self, ids: Tensor, reading: Reading) -> Tensor:
         x = self.model.embed_tokens(ids)  # (B, T, W)
-        start = cache.length if cache is not None else 0
+        start = reading.cache.length if reading.cache is not None else 0
         rope = self._rope(start, ids.shape[1], x)
         for layer, block in enumerate(self.model.layers):
-            x = block(x, rope, seen, cache, layer)
+            x = block(x, rope, reading, layer)
         x = self.model.norm(x)
         head = self.lm_head or self.model.embed_tokens
         return linear(x, head.weight)

@@ -35,6 +35,7 @@ CHANGES = {
     "512 merges": f"{LLAMA} --bpe 512 --condition none",
     "192 wide, 9 layers": "--model llama:width=192,layers=9 --bpe 1024 --condition none",
     "384 wide, 2 layers": "--model llama:width=384,layers=2 --bpe 1024 --condition none",
+    "dropout 0.1": f"{LLAMA},dropout=0.1 --bpe 1024 --condition none",
     "AdamW": f"{LLAMA} --bpe 1024 --condition none --optimizer adamw",
 }
 """What is changed in the run of `llama`, by the name of the change."""
