@@ -5,7 +5,6 @@ import dataclasses
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
