@@ -19,7 +19,7 @@ SOURCES := pyproject.toml constraints.txt $(shell find midigen plugins manpages 
 INSTALLED := $(if $(wildcard $(VENV)/.editable),$(VENV)/.editable,$(VENV)/.installed)
 MUSIC := $(if $(DEMO),,$(VENV)/.music)
 
-.PHONY: help install dev demo test lint man man-check check-oracle bench starter wheel clean
+.PHONY: help install dev demo test lint man man-check check-oracle bench compare starter wheel clean
 .DELETE_ON_ERROR:
 
 help: ## say what there is
@@ -63,8 +63,12 @@ bench: $(INSTALLED) $(VENV)/.tools ## measure on the music of SHARED=FOLDER, and
 	    $(BIN)/python tests/bench/bench_encode.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_tokenizers.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_stream.py $(SHARED)/corpus/pop909 && \
-	    $(BIN)/python tests/bench/bench_pipeline.py $(SHARED)/corpus; \
+	    $(BIN)/python tests/bench/bench_pipeline.py $(SHARED)/corpus && \
+	    $(BIN)/python tests/bench/bench_models.py; \
 	} | $(BIN)/python tests/bench/table.py
+
+compare: $(INSTALLED) $(VENV)/.tools ## train every architecture for ten minutes on POP909 of SHARED=FOLDER, and print their losses: an hour
+	$(BIN)/python tests/bench/compare_models.py $(SHARED)/corpus/pop909
 
 starter: $(INSTALLED) ## build the starter model from SHARED=FOLDER
 	$(MAKE) -C plugins/midigen_starter/recipe BIN="$(CURDIR)/$(BIN)" SHARED="$(abspath $(SHARED))"
