@@ -17,11 +17,14 @@ from midigen.errors import DataError, MidigenError
 from midigen.jsonl import RecordReader
 from midigen.losses import Piece, make_piece, score_pieces
 from midigen.modelfolder import Loaded
+from midigen.modelvocab import ModelVocab
 from midigen.record import Record, check_ids, is_original
 from midigen.rejects import Rejects
 from midigen.split import Split, named_split
 from midigen.tokenizers import tokenizer_of
 from midigen.totals import UNITS, Count, Total, Types, count_bytes
+
+_LOSSES = ("loss", "ppl", "bits")
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Evaluation:
 
         def pieces() -> Iterator[Piece]:
             for record in reader:
-                self._refuse_other(record, reader.where)
+                refuse_other(record, reader.where, self.loaded.vocab)
                 try:
                     check_ids(record["ids"], len(self.loaded.vocab.base))
                     split = self._split(record)
@@ -65,11 +68,6 @@ class Evaluation:
         loaded = self.loaded
         for nats in score_pieces(loaded.model, pieces(), loaded.window, self.device):
             yield self._line(*waiting.popleft(), nats)
-
-    def _refuse_other(self, record: Record, where: str) -> None:
-        if record["tok"] != self.loaded.vocab.tok:
-            fact = f"tok {record['tok']}; the model reads {self.loaded.vocab.tok}"
-            raise DataError(where, fact)
 
     def _split(self, record: Record) -> Split | None:
         """Return the split of a record that is scored, else None."""
@@ -129,6 +127,45 @@ class Evaluation:
         for split in ("test", "val", "train"):
             if split in self.totals:
                 yield {"total": split} | self.totals[split].to_json()
+
+
+def refuse_other(record: Record, where: str, vocab: ModelVocab) -> None:
+    """Raise DataError for a record of another vocabulary than the model's."""
+    if record["tok"] != vocab.tok:
+        raise DataError(where, f"tok {record['tok']}; the model reads {vocab.tok}")
+
+
+def scored(loaded: Loaded, device: str, reader: RecordReader, rejects: Rejects) -> Iterator[Record]:
+    """Yield every record, whole, with its losses under the key ``score``; in order.
+
+    Raises DataError for a record of another vocabulary; one whose ids cannot be is a reject.
+    """
+    vocab = loaded.vocab
+    units = UNITS[tokenizer_of(vocab.tok).medium]
+    waiting: deque[tuple[Record, Piece]] = deque()
+
+    def pieces() -> Iterator[Piece]:
+        for record in reader:
+            refuse_other(record, reader.where, vocab)
+            try:
+                check_ids(record["ids"], len(vocab.base))
+            except MidigenError as error:
+                rejects.add(reader.where, "record", str(error), id=record["id"])
+                continue
+            conditions = condition_ids(vocab, of_record(vocab, record))
+            piece = make_piece(vocab, record["ids"], conditions)
+            waiting.append((record, piece))
+            yield piece
+
+    for nats in score_pieces(loaded.model, pieces(), loaded.window, device):
+        record, piece = waiting.popleft()
+        total = Total(units)
+        if "byte" in units:
+            total.add(nats, count_bytes(vocab, piece.ids, nats))
+        else:
+            total.add(nats, *(record["n"].get(f"{unit}s") for unit in units))
+        losses = {key: value for key, value in total.to_json().items() if key.startswith(_LOSSES)}
+        yield record | {"score": losses}
 
 
 def sentence(line: Mapping[str, Any]) -> str:

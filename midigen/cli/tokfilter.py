@@ -38,6 +38,11 @@ Summaries name the keys that no record had.""",
 options, with all its parts and augmented copies; a record that repeats one that has passed is
 dropped too. Which piece comes first depends on the order of the stream. It takes about 250 bytes
 of memory a piece.""",
+    "THE BEST": """\
+--best N keeps the N records whose number at --by is lowest and writes them, best first, when the
+stream has ended; it holds no more than those N. --by names a key as score.loss, what tokscore(1)
+adds, n.notes or meta.year; a minus before it, as in --by=-n.notes, keeps the highest. Records
+without a number there are never among the best.""",
 }
 
 
@@ -102,6 +107,13 @@ def tokfilter(
     limit: Annotated[
         Number, Option(metavar="N", min=1, help="Stop after N records have passed.")
     ] = None,
+    best: Annotated[
+        Number,
+        Option(metavar="N", min=1, help="Of those that pass only the N best by --by, best first."),
+    ] = None,
+    by: Annotated[
+        str, Option(metavar="KEY", help="With --best: lowest here first; highest with -KEY.")
+    ] = "score.loss",
     invert: Annotated[
         bool, Option("--invert", help="Pass exactly what the other options would drop.")
     ] = False,
@@ -117,6 +129,8 @@ def tokfilter(
     A record whose value is not known (no year, no genre) does not fit an option that asks for it.
     What was dropped is counted, and listed with --rejects. Exit code 1 if nothing passed.
     """
+    from midigen.best import Best
+    from midigen.best import best as best_of
     from midigen.filtering import Filter, Selection, passing
     from midigen.jsonl import RecordReader, RecordWriter
     from midigen.tokenizers import learned
@@ -145,6 +159,7 @@ def tokfilter(
         dedupe=dedupe,
     )
     chosen = Filter(selection.tests(), inverted=invert)
+    kept = Best(best, by) if best is not None else None
     paths = run.inputs(files)
     with (
         run.rejects(rejects, strict) as faulty,
@@ -152,12 +167,15 @@ def tokfilter(
         run.output(output, force=force) as out,
     ):
         reader, writer = RecordReader(paths, faulty), RecordWriter(out)
-        for line in run.progress(passing(reader, chosen, dropped, limit)):
+        lines = run.progress(passing(reader, chosen, dropped, limit))
+        for line in best_of(lines, kept) if kept is not None else lines:
             writer.write_raw(line)
     if reader.count and condition is not None:
         for path in condition.unseen():
             run.message(f"--where: no record has {path}")
     said = f"{writer.count} of {reader.count} records passed"
+    if kept is not None and kept.without:
+        said += f"; {kept.without} without {by.removeprefix('-')}"
     if dropped.total:
         said += f"; {dropped.summary('dropped')}"
     run.finish(writer.count, said, faulty)
@@ -181,6 +199,10 @@ main = Command(
         Example(
             "all but the dense pieces of a known year",
             "tokfilter --invert --where 'n.notes / n.bars > 40 and meta.year' tokens.jsonl",
+        ),
+        Example(
+            "the four of 64 samples that the model itself finds likeliest",
+            "toksample -m pop.model -n 64 --bars 4 | tokscore -m pop.model | tokfilter --best 4",
         ),
         Example("the first ten with a piano", "tokfilter --program piano --limit 10 tokens.jsonl"),
     ),
