@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from midigen.conditions import condition_values
+from midigen.conditions import condition_values, era_of
 from midigen.errors import MidigenError, UsageError
 from midigen.modelvocab import ModelVocab
 from midigen.names import fold
@@ -61,6 +61,17 @@ def resolve(vocab: ModelVocab, names: Mapping[str, Sequence[str]]) -> Asked:
                 raise MidigenError(_unknown(vocab, field, name))
             asked.setdefault(field, []).append(value)
     return asked
+
+
+def era_near(vocab: ModelVocab, year: int) -> str:
+    """Return the era of a year, or the nearest that the model knows; of two, the earlier."""
+    own = era_of(year)
+    known_eras = [era for era in vocab.conditions.get("era", ()) if era.removesuffix("s").isdigit()]
+    if own in known_eras or not known_eras:
+        return own
+    # A decade's distance is that of its nearest year.
+    firsts = sorted(int(era.removesuffix("s")) for era in known_eras)
+    return era_of(min(firsts, key=lambda first: max(first - year, year - first - 9)))
 
 
 def _unknown(vocab: ModelVocab, field: str, name: str) -> str:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from midigen.prompts import Prompt
 
 
+QUIET = 5
+"""Bars behind the last note of which the last must have one: 1 % of the corpus rest for longer."""
+
+
 class Draft:
     """One sample: the prompt's ids and those that follow, base ids.
 
@@ -33,6 +37,7 @@ class Draft:
         self.is_stale = True
         self._state = prompt.state
         self._onset = plan.onsets.behind(Onset(), self.ids)
+        self._sounded = -1
         self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
         self.context: list[int] = context(plan, prompt.conditions, self.ids)
         if not self.context:
@@ -64,6 +69,9 @@ class Draft:
         if plan.bar_ids and self._wants_bar():
             bars = allowed & plan.starts_bar
             allowed = bars if bars.any() else allowed
+        if self._wants_note():
+            here = allowed & ~plan.starts_bar
+            allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_doubles(allowed)
         if plan.vocab.eos is not None:
@@ -86,10 +94,25 @@ class Draft:
         last = self.bars[-1] if self.bars else self.start
         return len(self.ids) - last >= BAR_LIMIT
 
+    @property
+    def _is_silent(self) -> bool:
+        """Whether there is no note yet, where there can be one."""
+        plan = self.plan
+        return self._sounded < 0 and plan.grammar is not None and plan.onsets.has_notes
+
+    def _wants_note(self) -> bool:
+        """Return whether this bar must have a note: the last of many, or of all that were asked."""
+        plan, bars = self.plan, len(self.bars)
+        if plan.grammar is None or not plan.bar_ids or not plan.onsets.has_notes or not bars:
+            return False
+        if self._is_silent and (bars == plan.bars or plan.seconds is not None):
+            return True
+        return bars - max(0, self._sounded) >= QUIET
+
     def _may_end(self) -> bool:
         """Return whether the model may end the piece here: in the last bar, if bars were asked."""
         plan = self.plan
-        if len(self.ids) == self.start or not self._is_valid():
+        if len(self.ids) == self.start or not self._is_valid() or self._is_silent:
             return False
         return plan.is_open or len(self.bars) == plan.bars
 
@@ -118,7 +141,10 @@ class Draft:
             self._state = plan.grammar.step(self._state, id)
         self.ids += base
         self._onset = plan.onsets.behind(self._onset, base)
-        if self._find_bars(base):
+        has_begun = self._find_bars(base)
+        if plan.onsets.sounds(base):
+            self._sounded = len(self.bars)
+        if has_begun:
             self._end_at_bar()
         if not self.done and len(self.ids) - self.start >= plan.tokens:
             self.finish(self.start + plan.tokens)

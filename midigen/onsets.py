@@ -87,6 +87,15 @@ class Onsets:
         if stays:
             self._stays.setdefault(place, []).append(id)
 
+    def sounds(self, base: Iterable[int]) -> bool:
+        """Return whether base ids write a note."""
+        return not self._notes.isdisjoint(base)
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether notes can be told at all."""
+        return bool(self._writes)
+
     def behind(self, onset: Onset, base: Sequence[int]) -> Onset:
         """Return where a sample stands behind more base ids."""
         place, program, notes = onset

@@ -9,6 +9,7 @@ import pytest
 from conftest import Runner
 from tiny_model import save_tiny, some_merges, tiny_vocab, tok_of
 
+from midigen.asked import era_near
 from midigen.tokenizers import tokenizer_of
 
 STARTER = """\
@@ -139,10 +140,34 @@ def test_no_model_and_no_starter_is_an_error(run: Runner, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("year", "era", "said"),
+    [
+        (1850, "1980s", "no 1850s; asked are the 1980s"),
+        (2004, "1990s", "no 2000s"),
+        (1999, "1990s", ""),
+    ],
+)
+def test_a_year_of_no_known_era_asks_for_the_nearest(
+    run: Runner, model: Path, year: int, era: str, said: str
+) -> None:
+    done = run("toksample", "-m", model, "--year", str(year), "--bars", "1")
+    assert json.loads(done.out)["meta"] == {"era": era, "year": year}
+    assert said in done.err and ("nearest" in done.err) == bool(said)
+
+
+def test_of_two_near_eras_the_earlier_is_asked() -> None:
+    vocab = tiny_vocab(conditions={"era": {"1970s": 1, "1990s": 1, "odd": 1}})
+    assert [era_near(vocab, year) for year in (1901, 1980, 1984, 1985, 1989, 2100)] == [
+        *("1970s", "1970s", "1970s", "1990s", "1990s", "1990s")
+    ]
+    assert era_near(tiny_vocab(conditions={"genre": {"pop": 1}}), 1984) == "1980s"
+
+
+@pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
         (["--genre", "clasical"], 1, "no genre 'clasical'; it knows classical, "),
-        (["--year", "1850"], 1, "no era '1850s'; it knows 19"),
+        (["--era", "1850s"], 1, "no era '1850s'; it knows 19"),
         (["--device", "cuda:99"], 1, "no device 'cuda:99' here; there are cpu"),
         (["--device", "tpu"], 2, "'tpu' is not one of auto, cpu"),
         (["--tokens", "1"], 1, "the shortest piece has 2"),

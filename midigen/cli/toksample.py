@@ -34,9 +34,11 @@ signature and program in force.
 
 Of text the whole prompt goes on, and its last words are read: printf 'Once upon' | text2tok."""
 
-ONSETS = """\
-Under the grammar no note is written twice at one onset, and at most 16 notes stand at one: a model
-that has begun to repeat itself would go on for ever. --no-grammar takes this away, too."""
+GUARDS = """\
+A model that has begun to repeat itself would go on for ever. Under the grammar no note is written
+twice at one onset, and at most 16 notes stand at one; where there are bars, no more than four in a
+row are empty; and a sample that the model may end, or that has bars, has a note. --no-grammar takes
+this away, too."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
@@ -61,7 +63,8 @@ def toksample(
         str | None, Option("--era", metavar="DECADE", help="Of this decade: 1980s.")
     ] = None,
     year: Annotated[
-        int | None, Option("--year", metavar="YEAR", help="Of this year's decade.")
+        int | None,
+        Option("--year", metavar="YEAR", help="Of this year's decade, or the nearest known."),
     ] = None,
     condition: Annotated[
         list[str] | None,
@@ -159,7 +162,7 @@ def toksample(
     import math
     import secrets
 
-    from midigen.asked import read_conditions, resolve
+    from midigen.asked import era_near, read_conditions, resolve
     from midigen.checkpoints import find
     from midigen.conditions import era_of
     from midigen.devices import pick
@@ -177,16 +180,19 @@ def toksample(
         raise UsageError("--continue and --only-new exclude each other")
     if era is not None and year is not None:
         raise UsageError("--era and --year exclude each other")
-    if year is not None:
-        era = era_of(year)
     paths = run.inputs(files) if files or continues or only_new or prompt_bars else None
     folder = find(model)
+    vocab = read_vocab(folder)
+    if year is not None:
+        era = era_near(vocab, year)
+        if era != era_of(year):
+            run.message(f"the model knows no {era_of(year)}; asked are the {era}, the nearest")
     names = {"genre": genre or (), "artist": artist or (), "era": [era] if era else ()}
     names |= read_conditions(condition or (), names)
     request = Request(
         secrets.randbelow(1 << 32) if seed is None else seed,
         number,
-        asked=resolve(read_vocab(folder), names),
+        asked=resolve(vocab, names),
         limits=Limits(bars, tokens, seconds),
         settings=Settings(temperature, top_k, top_p, min_p, guidance),
         use_grammar=not no_grammar,
@@ -225,6 +231,6 @@ main = Command(
             "midi2tok song.mid | toksample --continue --prompt-bars 4 --bars 8 | tok2midi > on.mid",
         ),
     ),
-    sections={"LENGTH": LENGTHS, "PROMPTS": PROMPTS, "ONSETS": ONSETS, "SEEDS": SEEDS},
+    sections={"LENGTH": LENGTHS, "PROMPTS": PROMPTS, "GUARDS": GUARDS, "SEEDS": SEEDS},
     see_also=("toktrain", "tok2midi", "tokeval", "midigen-record"),
 )
