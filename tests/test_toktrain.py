@@ -21,7 +21,7 @@ from midigen.heldout import HeldOut, Report
 from midigen.jsonl import loads
 from midigen.metrics import Metrics
 from midigen.optimizer import Optimizer
-from midigen.preparation import prepare
+from midigen.preparation import Prepared, prepare
 from midigen.settings import Settings
 from midigen.trainer import Trainer
 from midigen.windows import Batch
@@ -359,6 +359,14 @@ class Diverging:
         return (loss * float("nan") if self.steps > 2 else loss), norm
 
 
+def trainer_of(prepared: Prepared, optimizer: Optimizer, val: HeldOut, folder: Path) -> Trainer:
+    """Return what trains a prepared run, saves its state in `folder` and keeps no best weights."""
+    return Trainer(
+        optimizer, prepared.windows, val, prepared.settings, prepared.schedule, folder,
+        Metrics(None, sys.stdout, table=False), lambda: None,
+    )  # fmt: skip
+
+
 def test_a_loss_that_is_no_number_ends_a_run_and_leaves_what_was_saved(tmp_path: Path) -> None:
     store = store_of(tmp_path, [piece(k) for k in range(40)])
     settings = Settings(
@@ -367,11 +375,8 @@ def test_a_loss_that_is_no_number_ends_a_run_and_leaves_what_was_saved(tmp_path:
     )  # fmt: skip
     prepared = prepare(store, settings, tmp_path / "merged")
     inner = Optimizer(prepared.model, "cpu", torch.float32, settings)
-    trainer = Trainer(
-        Diverging(inner),  # type: ignore[arg-type]
-        prepared.windows, prepared.held_out("val", 64), settings, prepared.schedule, tmp_path,
-        Metrics(None, sys.stdout, table=False), lambda: None,
-    )  # fmt: skip
+    diverging: Any = Diverging(inner)
+    trainer = trainer_of(prepared, diverging, prepared.held_out("val", 64), tmp_path)
     with tqdm(disable=True) as bar, pytest.raises(MidigenError, match="not a number at step 3"):
         trainer.run(bar, lambda: False)
     assert checkpointing.read_progress(tmp_path).step == 2
@@ -400,11 +405,8 @@ def test_validations_leave_the_minutes_to_training(tmp_path: Path) -> None:
     prepared = prepare(store, settings, tmp_path / "merged")
     val = prepared.held_out("val", 64)
     val.__class__ = Slow
-    trainer = Trainer(
-        Optimizer(prepared.model, "cpu", torch.float32, settings),
-        prepared.windows, val, settings, prepared.schedule, tmp_path,
-        Metrics(None, sys.stdout, table=False), lambda: None,
-    )  # fmt: skip
+    optimizer = Optimizer(prepared.model, "cpu", torch.float32, settings)
+    trainer = trainer_of(prepared, optimizer, val, tmp_path)
     with tqdm(disable=True) as bar:
         assert trainer.run(bar, lambda: False) == "done"
     # One at the start, one at the end: of 2.4 s a second one would leave too little.

@@ -38,7 +38,8 @@ GUARDS = """\
 A model that has begun to repeat itself would go on for ever. Under the grammar no note is written
 twice at one onset, and at most 16 notes stand at one; where there are bars, no more than four in a
 row are empty; and a sample that the model may end, or that has bars, has a note. --no-grammar takes
-this away, too."""
+this away, too. Tokenizers of whole events (events; of miditok CPWord, Octuple and MuMIDI) have no
+such guards."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
