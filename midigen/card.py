@@ -8,6 +8,7 @@ from midigen.modelvocab import ModelVocab
 from midigen.settings import Settings
 from midigen.spec import parse_tok
 from midigen.store import NO_SPLIT
+from midigen.stratify import LEAST, SHARE
 
 _RULES = {
     "hash": "by a hash of each piece's group: 10 of 100 test, 10 of 100 validation",
@@ -39,7 +40,7 @@ def write_card(
     final: `val` and `test` reports. about: the user's own words, put first.
     """
     parts = [f"# {title}\n", about.strip() + "\n" if about else "", _model(vocab, settings, run)]
-    parts += [_data(corpus, vocab), _losses(final), _conditions(vocab)]
+    parts += [_data(corpus, vocab, settings), _losses(final), _conditions(vocab)]
     return "\n".join(part for part in parts if part)
 
 
@@ -62,7 +63,7 @@ step {run["best_step"]:,}, where validation was lowest. Seed {settings.seed}.
 """
 
 
-def _data(corpus: Corpus, vocab: ModelVocab) -> str:
+def _data(corpus: Corpus, vocab: ModelVocab, settings: Settings) -> str:
     store, copies = corpus.store, corpus.store.rows["copy"]
     rows = [
         f"| {name} | {len(span):,} | {int(copies[span.row].sum()):,} | {span.tokens:,} |"
@@ -81,6 +82,11 @@ def _data(corpus: Corpus, vocab: ModelVocab) -> str:
         f"Split {_RULES[corpus.rule.kind]}; `meta.split` comes first ({named:,} records name one).",
         "Validation and test hold originals only.",
     ]
+    if settings.stratify:
+        lines.append(
+            f"For testing, groups were added until each {settings.stratify} had {LEAST}, or"
+            f" {SHARE:.0%} of its own."
+        )
     if augs:
         lines.append(f"Copies for training were made with: {augs}.")
     if corpus.duplicates:

@@ -16,7 +16,7 @@ from midigen.merges import breaks_of
 from midigen.modelvocab import ModelVocab
 from midigen.protocols import Tokenizer
 from midigen.split import SPLITS, SplitRule, choose_rule
-from midigen.store import NO_SPLIT, Store
+from midigen.store import NO_SPLIT, Store, group_number
 
 _TRAIN, _VAL, _TEST = range(3)
 _BATCH = 2_000_000
@@ -88,13 +88,16 @@ class Corpus:
             yield ids, find(ids)
 
 
-def divide(store: Store, tokenizer: Tokenizer) -> Corpus:
-    """Split a store. Raises MidigenError where nothing is left to train or to validate on."""
+def divide(store: Store, tokenizer: Tokenizer, rule: SplitRule | None = None) -> Corpus:
+    """Split a store, by its own rule if none is given.
+
+    Raises MidigenError where nothing is left to train or to validate on.
+    """
     rows, kept = store.rows, _distinct(store.rows["key"])
-    rule = _rule(store)
+    rule = rule or own_rule(store)
     if rule.kind == "tail" and (rows["named"] == NO_SPLIT).all():
         return _tails(store, kept, tokenizer, rule)
-    split = _splits(store, rule)[kept]
+    split = split_rows(store, rule)[kept]
     originals = rows["copy"][kept] == 0
     groups = rows["group"][kept]
     # A corpus may name a split for one of two twins only: the other must not train.
@@ -130,7 +133,7 @@ def _distinct(keys: np.ndarray) -> np.ndarray:
     return np.unique(np.asarray(keys), return_index=True)[1]
 
 
-def _rule(store: Store) -> SplitRule:
+def own_rule(store: Store) -> SplitRule:
     """Return what `choose_rule` says of the groups without a split of their own.
 
     The names of the groups stay on disk where two groups in each bucket show that hashes decide.
@@ -145,19 +148,16 @@ def _rule(store: Store) -> SplitRule:
     return choose_rule(store.groups(unnamed))
 
 
-def _splits(store: Store, rule: SplitRule) -> np.ndarray:
+def split_rows(store: Store, rule: SplitRule) -> np.ndarray:
     """Return the split (place in SPLITS) of every row."""
     rows = store.rows
     if rule.kind == "hash":
         found = np.select([rows["bucket"] < 10, rows["bucket"] < 20], [_TEST, _VAL], _TRAIN)
     else:
-        groups = store.groups(np.ones(len(rows), bool))
-        _, first = np.unique(rows["group"], return_index=True)
-        numbers = rows["group"][np.sort(first)]
-        places = {"test": _TEST, "val": _VAL, "train": _TRAIN}
-        names = [rule.split({"group": group}) for group in groups]
-        table = {int(n): places[s] for n, s in zip(numbers, names, strict=True)}
-        found = np.array([table[int(group)] for group in rows["group"]])
+        found = np.full(len(rows), _TRAIN)
+    for names, place in ((rule.val, _VAL), (rule.test, _TEST)):
+        numbers = np.array([group_number(name) for name in names], np.uint64)
+        found[np.isin(rows["group"], numbers)] = place
     return np.where(rows["named"] == NO_SPLIT, found, rows["named"])
 
 

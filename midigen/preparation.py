@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midigen import merges
-from midigen.corpus import Corpus, divide
+from midigen.corpus import Corpus, divide, own_rule
 from midigen.errors import MidigenError, UsageError
 from midigen.heldout import HeldOut
 from midigen.initial import Initial
@@ -20,7 +20,9 @@ from midigen.registry import load as load_plugin
 from midigen.schedule import Schedule, default_rate
 from midigen.settings import DEFAULT_PRESET, Settings
 from midigen.spec import parse_params, parse_spec
+from midigen.split import SplitRule
 from midigen.store import Store
+from midigen.stratify import stratified
 from midigen.tokenizers import tokenizer_of
 from midigen.windows import Windows
 
@@ -69,7 +71,7 @@ def prepare(
     """
     tokenizer = tokenizer_of(store.tok)
     name, config = model_config(settings)
-    base = divide(store, tokenizer)
+    base = divide(store, tokenizer, _rule(store, settings))
     vocab = _vocab(base, tokenizer, settings, folder, initial)
     corpus = base.merged(vocab, tokenizer, folder)
     prefixes = Prefixes(store, vocab)
@@ -99,6 +101,12 @@ def prepare(
     return Prepared(
         settings, corpus, vocab, windows, prefixes, name, config, model, schedule, leaks
     )
+
+
+def _rule(store: Store, settings: Settings) -> SplitRule:
+    """Return the rule that splits the store. Raises MidigenError for a field that nobody names."""
+    rule = own_rule(store)
+    return stratified(store, rule, settings.stratify) if settings.stratify else rule
 
 
 def model_config(settings: Settings) -> tuple[str, Any]:

@@ -26,7 +26,8 @@ class Settings:
     clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
     `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
     `midigen.lora`, 0: all weights learn.
-    condition: fields in order. condition_least: pieces that a value needs.
+    condition: fields in order. condition_least: pieces that a value needs. stratify: the field of
+    which every value gets test pieces, "" for none.
     evals: validations over the whole run. patience: validations without gain before it stops, 0 for
     never.
     """
@@ -57,6 +58,7 @@ class Settings:
     condition: tuple[str, ...] = ("genre", "artist", "era")
     condition_least: int = 5
     condition_dropout: float = 0.1
+    stratify: str = ""
     evals: int = 20
     eval_tokens: int = 65536
     patience: int = 5

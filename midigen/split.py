@@ -48,8 +48,8 @@ def hash_split(group: str) -> Split:
 class SplitRule:
     """The rule that a training run used.
 
-    kind: ``hash`` (buckets), ``held`` (these groups are held out; all others train), ``tail`` (of
-    the single group, the last tenth validates and tests).
+    kind: ``hash`` (buckets, but for the groups that are named), ``held`` (these groups are held
+    out; all others train), ``tail`` (of the single group, the last tenth validates and tests).
     """
 
     kind: Literal["hash", "held", "tail"] = "hash"
@@ -62,9 +62,11 @@ class SplitRule:
         if named is not None:
             return named
         group = record["group"]
-        if self.kind == "hash":
-            return hash_split(group)
-        return "test" if group in self.test else "val" if group in self.val else "train"
+        if group in self.test:
+            return "test"
+        if group in self.val:
+            return "val"
+        return hash_split(group) if self.kind == "hash" else "train"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -75,7 +75,7 @@ class StoreWriter:
         row["seconds"] = record["n"].get("seconds", -1.0)
         labels = _labels_line(record)
         row["key"] = _short(piece_key(record))
-        row["group"] = _short(record["group"])
+        row["group"] = group_number(record["group"])
         row["bucket"] = bucket(record["group"])
         named = named_split(record)
         row["named"] = NO_SPLIT if named is None else SPLITS.index(named)
@@ -227,6 +227,11 @@ def _read_labels(path: Path, field: str, count: int) -> LabelSets:
                 values = tuple(json.loads(line).get(field, ()))
                 place[row] = known.setdefault(values, len(known))
     return LabelSets([list(values) for values in known], place)
+
+
+def group_number(group: str) -> int:
+    """Return what stands for a group in the rows."""
+    return _short(group)
 
 
 def _short(text: str) -> int:

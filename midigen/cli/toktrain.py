@@ -101,6 +101,10 @@ def toktrain(
     condition_dropout: Annotated[
         float | None, Option(metavar="P", help="How often a window lacks a condition (0.1).")
     ] = None,
+    stratify: Annotated[
+        str | None,
+        Option(metavar="KEY", help="Give each value of this key test pieces: 10, or 15 of 100."),
+    ] = None,
     specials: Annotated[
         str | None,
         Option(metavar="WHICH", help="auto, or none: no BOS, EOS and PAD beside the base's ids."),
@@ -211,6 +215,7 @@ def toktrain(
         "condition": None if condition is None else parse_fields(condition),
         "condition_least": condition_least,
         "condition_dropout": condition_dropout,
+        "stratify": stratify,
         "specials": None if specials is None else parse_specials(specials),
         "evals": evals,
         "eval_tokens": eval_tokens,
@@ -295,7 +300,9 @@ stream, and a FILE that is given must hold the same records.
 meta.split of a record says whether it trains, validates or tests. Without it a hash of its group
 decides, 10 of 100 groups each for validation and test, so that copies and twins of a piece are
 never torn apart; of few groups some are held out, of a single piece its last tenth. Copies made by
-tokaug train beside their piece and are never held out. The rule lies in split.json.""",
+tokaug train beside their piece and are never held out. --stratify genre moves more groups from
+training to the test until each genre has ten there, or 15 of 100 of its own: hashes leave a rare
+one with none. The rule lies in split.json.""",
         "LENGTH": """\
 --minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
 100 of the run and falls along a cosine to its end; --schedule, --warmup, --lr-min, --lr-factor
