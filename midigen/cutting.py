@@ -121,19 +121,21 @@ def _draft(score: Any, known: dict[str, Any], tokenizer: Tokenizer) -> Draft | R
     return Draft(bare, known | {"n": measured.n}, tokenizer)
 
 
-def read_bars(texts: Sequence[str]) -> tuple[Bars, ...]:
+def read_bars(texts: Sequence[str], option: str = "--bars") -> tuple[Bars, ...]:
     """Read ``9:16``, ``9:``, ``:16`` or ``9``: bars as musicians count them."""
-    return tuple(map(_read_range, texts))
+    return tuple(_read_range(text, option) for text in texts)
 
 
-def _read_range(text: str) -> Bars:
+def _read_range(text: str, option: str) -> Bars:
     low, colon, high = text.partition(":")
     if (low.isdecimal() or (colon and not low)) and (high.isdecimal() or not high) and text != ":":
         first = int(low or 1)
         last = int(high) if high else None if colon else first
         if first >= 1 and (last is None or last >= first):
             return first, last
-    raise UsageError(f"--bars {text!r} is not a range like 9:16, 9:, :16 or 9 (the first bar is 1)")
+    raise UsageError(
+        f"{option} {text!r} is not a range like 9:16, 9:, :16 or 9 (the first bar is 1)"
+    )
 
 
 def read_tracks(text: str) -> frozenset[int]:

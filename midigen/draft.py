@@ -23,6 +23,7 @@ class Draft:
     """One sample: the prompt's ids and those that follow, base ids.
 
     context: the model ids that the model must have read to say what comes next, at most a window.
+    filling: what it writes into, None if it goes on behind the prompt.
     is_stale: `context` was made anew and is more than what was read plus one id.
     """
 
@@ -38,13 +39,25 @@ class Draft:
         self._state = prompt.state
         self._onset = plan.onsets.behind(Onset(), self.ids)
         self._sounded = -1
+        self._has_tempo = False
         self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
-        self.context: list[int] = context(plan, prompt.conditions, self.ids)
+        self.filling = None if prompt.filling is None else prompt.filling()
+        self._asked = plan.bars if self.filling is None else self.filling.bars
+        self._end = plan.vocab.eos
+        if self.filling is not None:
+            assert plan.vocab.infill is not None
+            self._end = plan.vocab.infill.end
+        self.context = self._read()
         if not self.context:
             # Nothing to read, nothing to predict from: the first id is drawn from what may begin.
             import numpy as np
 
             self.accept(int(self._rng.choice(np.flatnonzero(self.allowed()))))
+
+    def _read(self) -> list[int]:
+        if self.filling is not None:
+            return self.filling.context(self)
+        return context(self.plan, self.prompt.conditions, self.ids)
 
     @property
     def new(self) -> list[int]:
@@ -54,6 +67,13 @@ class Draft:
     def noise(self) -> "np.ndarray":
         """Return the next V numbers in [0, 1) of this sample's own randomness."""
         return self._rng.random(len(self.plan.vocab))
+
+    def notes_read(self) -> "np.ndarray":
+        """Return the ids in `context` that write a note, each once, int64."""
+        import numpy as np
+
+        ids = np.unique(np.array(self.context, dtype=np.int64))
+        return ids[self.plan.sounding[ids]]
 
     def allowed(self) -> "np.ndarray":
         """Return bool (V,): the ids that may come next."""
@@ -74,8 +94,14 @@ class Draft:
             allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_doubles(allowed)
-        if plan.vocab.eos is not None:
-            allowed[plan.vocab.eos] = self._may_end()
+        if self.filling is not None:
+            allowed = self.filling.restrict(self, allowed)
+        if plan.controls is not None:
+            allowed = plan.controls.apply(
+                allowed, has_tempo=self._has_tempo, has_bar=bool(self.bars), plan=plan
+            )
+        if self._end is not None:
+            allowed[self._end] = self._may_end()
         return allowed
 
     def _without_doubles(self, allowed: "np.ndarray") -> "np.ndarray":
@@ -105,16 +131,17 @@ class Draft:
         plan, bars = self.plan, len(self.bars)
         if plan.grammar is None or not plan.bar_ids or not plan.onsets.has_notes or not bars:
             return False
-        if self._is_silent and (bars == plan.bars or plan.seconds is not None):
+        if self._is_silent and (bars == self._asked or plan.seconds is not None):
             return True
         return bars - max(0, self._sounded) >= QUIET
 
     def _may_end(self) -> bool:
         """Return whether the model may end the piece here: in the last bar, if bars were asked."""
-        plan = self.plan
-        if len(self.ids) == self.start or not self._is_valid() or self._is_silent:
+        if len(self.ids) == self.start or not self._is_valid():
             return False
-        return plan.is_open or len(self.bars) == plan.bars
+        if self.filling is not None:
+            return len(self.bars) == self.filling.ends_at
+        return not self._is_silent and (self.plan.is_open or len(self.bars) == self._asked)
 
     def _is_valid(self) -> bool:
         grammar = self.plan.grammar
@@ -123,7 +150,7 @@ class Draft:
     def fits(self, id: int) -> bool:
         """Return whether room for a valid end stays behind `id`."""
         plan = self.plan
-        if plan.grammar is None or id == plan.vocab.eos:
+        if plan.grammar is None or id == self._end:
             return True
         length = len(self.ids) - self.start + len(plan.vocab.expansion(id))
         if length > plan.tokens:
@@ -133,14 +160,16 @@ class Draft:
     def accept(self, id: int) -> None:
         """Write `id` behind the others; the sample may be complete by that."""
         plan = self.plan
-        if id == plan.vocab.eos:
-            self.finish()
+        if id == self._end or self._leaves_frame(id):
+            self._end_frame()
             return
         base = plan.vocab.expansion(id)
         if plan.grammar is not None:
             self._state = plan.grammar.step(self._state, id)
         self.ids += base
         self._onset = plan.onsets.behind(self._onset, base)
+        if plan.controls is not None and plan.controls.tempo in base:
+            self._has_tempo = True
         has_begun = self._find_bars(base)
         if plan.onsets.sounds(base):
             self._sounded = len(self.bars)
@@ -152,7 +181,24 @@ class Draft:
             self.context.append(id)
             self.is_stale = len(self.context) > plan.window
             if self.is_stale:
-                self.context = context(plan, self.prompt.conditions, self.ids)
+                self.context = self._read()
+
+    def _leaves_frame(self, id: int) -> bool:
+        """Return whether `id` begins a bar behind those that are filled in by now."""
+        filling = self.filling
+        return (
+            filling is not None
+            and len(self.bars) == filling.ends_at
+            and bool(self.plan.starts_bar[id])
+        )
+
+    def _end_frame(self) -> None:
+        """Complete the sample, or go on with the next frame of a piece that is filled in."""
+        if self.filling is None or len(self.bars) == self.filling.bars:
+            self.finish()
+            return
+        self.context = self._read()
+        self.is_stale = True
 
     def _find_bars(self, base: Sequence[int]) -> bool:
         """Find the bars that the last ids begin; return whether there are any."""
@@ -167,8 +213,8 @@ class Draft:
     def _end_at_bar(self) -> None:
         """End the sample before the bar that has just begun, if it is one too many."""
         plan = self.plan
-        if plan.bars is not None and len(self.bars) > plan.bars:
-            self.finish(self.bars[plan.bars])
+        if self._asked is not None and len(self.bars) > self._asked:
+            self.finish(self.bars[self._asked])
         elif plan.seconds is not None and len(self.bars) > 1:
             here = self.bars[-1]
             if self._seconds(here) > plan.seconds:

@@ -14,6 +14,7 @@ from midigen.ingest import DEFAULT_LIMITS, Limits, ingest
 from midigen.measure import Measure, measure_many
 from midigen.parts import records_of
 from midigen.protocols import Encoded, Tokenizer
+from midigen.provenance import find_gen
 from midigen.reasons import REASONS
 from midigen.record import Record, short_hash
 from midigen.registry import tokenizer as build_tokenizer
@@ -61,6 +62,7 @@ class _File:
     score: Any = None
     midi: bytes = b""
     rung: str = ""
+    gen: dict[str, Any] | None = None
     measure: Measure | None = None
     encoded: Encoded | None = None
     trip: "RoundTrip | None" = None
@@ -185,6 +187,8 @@ class FileEncoder:
             "n": file.measure.n,
             "meta": meta | self._meta,
         }
+        if file.gen is not None:
+            known["gen"] = file.gen
         return records_of(known, file.encoded, file.score)
 
 
@@ -202,6 +206,7 @@ def _open(file: _File, limits: Limits) -> None:
     except Reject as reject:
         file.reject = reject
         return
+    file.gen = find_gen(data)
     file.id = short_hash(data)
     file.md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
 

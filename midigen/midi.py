@@ -15,6 +15,7 @@ _CENTRE = 8192
 """A pitch wheel at rest; symusic counts bends from it."""
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
+_META_STATUS = 0xFF
 TEXT, TRACK_NAME, END_OF_TRACK = 0x01, 0x03, 0x2F
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 # Within one tick: notes end, then what shapes the sound changes, then notes begin.
@@ -24,11 +25,11 @@ Event = tuple[int, int, bytes]
 """Tick, order within the tick, message."""
 
 
-def midi_bytes(score: Any, tpq: int = TPQ, title: str = "") -> bytes:
+def midi_bytes(score: Any, tpq: int = TPQ, title: str = "", text: str = "") -> bytes:
     """Return a `symusic.Score` in ticks as a MIDI file with `tpq` ticks a quarter (1..32767).
 
-    The first track holds the title, tempos, time and key signatures. Each track of the score
-    follows, named, or else with its program's name; drums are on channel 10.
+    The first track holds the title, a text, tempos, time and key signatures. Each track of the
+    score follows, named, or else with its program's name; drums are on channel 10.
     """
 
     def scaled(tick: int) -> int:
@@ -36,9 +37,17 @@ def midi_bytes(score: Any, tpq: int = TPQ, title: str = "") -> bytes:
 
     tracks = [_Track(track, scaled) for track in score.tracks]
     channels = assign([track.part for track in tracks])
-    chunks = [track_chunk(_conductor(score, scaled, title))]
+    chunks = [track_chunk(_conductor(score, scaled, title, text))]
     chunks += [track_chunk(t.events(sent)) for t, sent in zip(tracks, channels, strict=True)]
     return join_chunks(chunks, tpq)
+
+
+def channel_events(score: Any) -> list[Event]:
+    """Return what a synthesizer gets of a `symusic.Score` in ticks: channel messages, in order."""
+    tracks = [_Track(track, lambda tick: tick) for track in score.tracks]
+    channels = assign([track.part for track in tracks])
+    found = [e for t, sent in zip(tracks, channels, strict=True) for e in t.events(sent)]
+    return sorted((e for e in found if e[2][0] != _META_STATUS), key=lambda event: event[:2])
 
 
 def join_chunks(chunks: Sequence[bytes], tpq: int) -> bytes:
@@ -47,8 +56,10 @@ def join_chunks(chunks: Sequence[bytes], tpq: int) -> bytes:
     return b"MThd" + len(header).to_bytes(4) + header + b"".join(chunks)
 
 
-def _conductor(score: Any, scaled: Callable[[int], int], title: str) -> list[Event]:
+def _conductor(score: Any, scaled: Callable[[int], int], title: str, text: str) -> list[Event]:
     events = [(0, _META, _meta(TRACK_NAME, title.encode()))] if title else []
+    if text:
+        events.append((0, _META, _meta(TEXT, text.encode())))
     for sign in score.time_signatures:
         # 24 MIDI clocks a quarter: a metronome click a beat; 8 notated 32nds a quarter.
         clocks = max(96 // sign.denominator, 1)
@@ -113,7 +124,7 @@ def _turn_at(turns: list[tuple[int, int]], tick: int) -> tuple[int, int]:
 
 
 def _meta(kind: int, data: bytes) -> bytes:
-    return bytes((0xFF, kind)) + _length(len(data)) + data
+    return bytes((_META_STATUS, kind)) + _length(len(data)) + data
 
 
 def _length(value: int) -> bytes:

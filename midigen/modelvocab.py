@@ -1,4 +1,4 @@
-"""A model's vocabulary: base | merges | specials that the base lacks | condition tokens.
+"""A model's vocabulary: base | merges | specials that the base lacks | infill | condition tokens.
 
 Base ids keep their numbers, so a record's ids are model ids of a model without merges. A base's own
 PAD_None, BOS_None and EOS_None are used where it has them.
@@ -6,7 +6,8 @@ PAD_None, BOS_None and EOS_None are used where it has them.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from midigen.errors import MidigenError
 from midigen.spec import parse_tok
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
 FIELDS = ("genre", "artist", "era")
 """The fields that condition a model unless others are asked for, in the order of their tokens."""
 SPECIALS = ("BOS", "EOS", "PAD")
+INFILL = ("Hole", "Fill", "End")
+"""What infilling is told by (`midigen.infill`)."""
 
 Pair = tuple[int, int]
 BarStarts = Callable[["np.ndarray"], "np.ndarray"]
+
+
+class InfillIds(NamedTuple):
+    """hole: a bar is missing here. fill: what is missing follows. end: of what was missing."""
+
+    hole: int
+    fill: int
+    end: int
 
 
 class ModelVocab:
@@ -28,7 +39,8 @@ class ModelVocab:
 
     tok: spec#fingerprint of the base. definition: what rebuilds the tokenizer of a base that was
     learned, else None. merges: pairs of ids, in the order they were learned.
-    bos, eos, pad: ids, or None with ``--specials none``.
+    bos, eos, pad: ids, or None with ``--specials none``. infill: ids, or None for a model that has
+    not learned to fill in.
     conditions: {field: {value: id}}. counts: {field: {value: pieces in training}}.
     """
 
@@ -43,10 +55,12 @@ class ModelVocab:
         bar_starts: BarStarts | None = None,
         definition: Mapping[str, Any] | None = None,
         added: Iterable[tuple[str, str, int]] = (),
+        infill: int | bool = False,
     ) -> None:
         """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
 
         added: (field, value, pieces) of conditions that came later: their ids are the last.
+        infill: whether there are such ids; the first of them where they came later, too.
 
         bar_starts: the tokenizer's; without it the tokenizer is built from `tok` when merges need
         it. Raises MidigenError if `tok` is not of this base or a merge names an id that does not
@@ -70,19 +84,20 @@ class ModelVocab:
                 top += 1
         self.specials = specials
         self.bos, self.eos, self.pad = (names[name] if specials else None for name in SPECIALS)
+        first = top if infill is True else infill or None
+        self.infill = None if first is None else InfillIds(first, first + 1, first + 2)
+        free = (i for i in count(top) if self.infill is None or i not in self.infill)
         self.conditions: dict[str, dict[str, int]] = {}
         self.counts: dict[str, dict[str, int]] = {}
         for field, values in (conditions or {}).items():
             self.counts[field] = dict(values)
-            self.conditions[field] = {value: top + i for i, value in enumerate(values)}
-            top += len(values)
+            self.conditions[field] = {value: next(free) for value in values}
         self._conditions = {field: dict(values) for field, values in self.counts.items()}
-        self.added = tuple((field, value, count) for field, value, count in added)
-        for field, value, count in self.added:
-            self.counts.setdefault(field, {})[value] = count
-            self.conditions.setdefault(field, {})[value] = top
-            top += 1
-        self._size = top
+        self.added = tuple((field, value, pieces) for field, value, pieces in added)
+        for field, value, pieces in self.added:
+            self.counts.setdefault(field, {})[value] = pieces
+            self.conditions.setdefault(field, {})[value] = next(free)
+        self._size = next(free)
         self._bar_starts = bar_starts
 
     def __len__(self) -> int:
@@ -167,6 +182,9 @@ class ModelVocab:
         for name, special in zip(SPECIALS, (self.bos, self.eos, self.pad), strict=True):
             if id == special:
                 return f"{name}_None"
+        for name, special in zip(INFILL, self.infill or (), strict=False):
+            if id == special:
+                return f"Infill_{name}"
         for field, values in self.conditions.items():
             for value, place in values.items():
                 if place == id:
@@ -183,6 +201,7 @@ class ModelVocab:
             "conditions": self._conditions,
             **({"added": [list(item) for item in self.added]} if self.added else {}),
             **({} if self.definition is None else {"definition": self.definition}),
+            **({} if self.infill is None else {"infill": self.infill.hole}),
         }
 
     @classmethod
@@ -200,21 +219,27 @@ class ModelVocab:
             conditions=data["conditions"],
             bar_starts=bar_starts,
             definition=data.get("definition"),
-            added=[(field, value, count) for field, value, count in data.get("added", ())],
+            added=[(field, value, pieces) for field, value, pieces in data.get("added", ())],
+            infill=data.get("infill", False),
         )
 
-    def extended(self, counts: Mapping[str, Mapping[str, int]]) -> "ModelVocab":
+    def extended(
+        self, counts: Mapping[str, Mapping[str, int]], *, infill: bool = False
+    ) -> "ModelVocab":
         """Return this vocabulary with the values of `counts` that it does not know, behind all.
 
-        Every id stays what it is, so that weights trained with this vocabulary go on.
+        infill: give it the ids of infilling, too, if it has none. Every id stays what it is, so
+        that weights trained with this vocabulary go on.
         """
         new = [
-            (field, value, count)
+            (field, value, pieces)
             for field, values in counts.items()
-            for value, count in values.items()
+            for value, pieces in values.items()
             if value not in self.conditions.get(field, {})
         ]
         data = self.to_json()
+        if infill and self.infill is None:
+            data["infill"] = len(self)
         return ModelVocab.from_json(
             data | {"added": [*data.get("added", ()), *new]}, self._bar_starts
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from midigen.provenance import to_text
 from midigen.record import Record, meta_values
 
 
@@ -24,6 +25,12 @@ class Piece:
     @property
     def title(self) -> str:
         return "; ".join(map(str, meta_values(self.first, "title")))
+
+    @property
+    def text(self) -> str:
+        """What made the piece, if a model did: as a MIDI file keeps it."""
+        gen = self.first.get("gen")
+        return to_text(gen) if gen else ""
 
     @property
     def programs(self) -> list[int] | None:

@@ -1,14 +1,17 @@
 """What holds for every sample of a run: vocabulary, grammar, bars, and how long samples are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from midigen.controls import Controls, Masks
 from midigen.errors import MidigenError
 from midigen.merges import breaks_of
 from midigen.modelvocab import ModelVocab
 from midigen.onsets import Onsets
+from midigen.openers import bar_ids, openers
 from midigen.protocols import Tokenizer
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ BAR_LIMIT = 1024
 """Base ids after which a bar is closed: a model that repeats itself must come to an end."""
 DEFAULT_BARS = 32
 DEFAULT_TOKENS = 1024
+ANYTHING = Controls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +30,32 @@ class Limits:
 
     bars: exactly as many. seconds: as many whole bars as fit, at least one. tokens: base ids, never
     more. With none of them the model decides, within 32 bars (1,024 ids where there are no bars,
-    which of text are bytes).
+    which of text are bytes). endless: it never does.
     """
 
     bars: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    endless: bool = False
 
     @property
     def is_open(self) -> bool:
         """True where the model decides when to end."""
-        return self.bars is None and self.tokens is None and self.seconds is None
+        return (self.bars, self.tokens, self.seconds, self.endless) == (None, None, None, False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits that there are."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 class Plan:
     """What holds for every sample of a run.
 
     grammar: the lifted automaton (`midigen.constrain.Lifted`), or None. window: the model's, in
-    model ids. counts_bars: whether bars tell when a sample ends. Raises MidigenError where bars or
-    seconds are asked of a tokenizer without bars.
+    model ids. counts_bars: whether bars tell when a sample ends. fills: whether each prompt says
+    how many bars are written for it (`midigen.filling`). controls: what notes may be. Raises
+    MidigenError where bars or seconds are asked of a tokenizer without bars, or controls of one
+    that has nothing of the kind.
     """
 
     def __init__(
@@ -55,24 +66,31 @@ class Plan:
         limits: Limits,
         window: int,
         seed: int,
+        *,
+        fills: bool = False,
+        controls: Controls = ANYTHING,
     ) -> None:
         self.vocab = vocab
         self.tokenizer = tokenizer
         self.grammar = grammar
         self.window = window
         self.seed = seed
+        self.fills = fills
+        self.controls = Masks(controls, self) if controls else None
         self.onsets = Onsets(vocab, tokenizer.unit)
         self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
-        self.is_open = limits.is_open
+        self.is_open = limits.is_open and not fills
         self.bars = limits.bars or (DEFAULT_BARS if self.is_open and self.has_bars else None)
         self.seconds = limits.seconds
-        self.counts_bars = self.bars is not None or self.seconds is not None
-        self.tokens = limits.tokens or self._most_tokens()
+        self.counts_bars = fills or self.bars is not None or self.seconds is not None
+        self.tokens = sys.maxsize if limits.endless else limits.tokens or self._most_tokens()
 
     def _most_tokens(self) -> int:
         """Return a bound for samples that are limited otherwise."""
+        if self.fills:
+            return sys.maxsize
         if self.bars is not None:
             return 2 * self.bars * BAR_LIMIT
         if self.seconds is not None:
@@ -90,16 +108,7 @@ class Plan:
     @cached_property
     def bar_ids(self) -> frozenset[int]:
         """The base ids that begin a bar wherever they stand; none where others decide that too."""
-        import numpy as np
-
-        if self.tokenizer.unit != 1:
-            return frozenset()
-        find, size = self.tokenizer.bar_starts, len(self.vocab.base)
-        # Behind the first id and behind the last, which differ in what they are, and behind itself:
-        # where bars pass with time, two shifts of time are one.
-        return frozenset(
-            i for i in range(size) if all(1 in find(np.array([j, i])) for j in (0, size - 1, i))
-        )
+        return bar_ids(self.tokenizer)
 
     @cached_property
     def written(self) -> "np.ndarray":
@@ -111,10 +120,27 @@ class Plan:
     @cached_property
     def starts_bar(self) -> "np.ndarray":
         """Bool (V,): the ids whose first base id begins a bar."""
+        return openers(self.vocab, self.bar_ids)
+
+    @cached_property
+    def sounding(self) -> "np.ndarray":
+        """Bool (V,): the ids that write a note; where these cannot be told, all."""
         import numpy as np
 
-        firsts = (self.vocab.expansion(i)[:1] for i in range(len(self.vocab)))
-        return np.array([bool(first) and first[0] in self.bar_ids for first in firsts])
+        if not self.onsets.has_notes:
+            return self.written
+        return np.array(
+            [self.onsets.sounds(self.vocab.expansion(i)) for i in range(len(self.vocab))]
+        )
+
+    def holding(self, base: Iterable[int]) -> "np.ndarray":
+        """Return bool (V,): the ids that stand for some of these base ids."""
+        import numpy as np
+
+        wanted = frozenset(base)
+        return np.array(
+            [not wanted.isdisjoint(self.vocab.expansion(i)) for i in range(len(self.vocab))]
+        )
 
     def is_valid(self, ids: Sequence[int]) -> bool:
         """Return whether `ids` decode without a repair, as far as there is a grammar to tell."""

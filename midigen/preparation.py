@@ -85,6 +85,7 @@ def prepare(
         dropout=settings.condition_dropout,
         stride=settings.stride,
         share=settings.epoch_share,
+        infill=settings.infill_rate,
     )
     if corpus.train.tokens < settings.window:
         raise MidigenError(
@@ -163,7 +164,7 @@ def _vocab(
                 " training pieces"
             )
     if initial is not None and initial.vocab is not None:
-        vocab = initial.vocab.extended(counts)
+        vocab = initial.vocab.extended(counts, infill=settings.infill_rate > 0)
     else:
         vocab = _new_vocab(corpus, tokenizer, settings, counts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -192,6 +193,7 @@ def _new_vocab(
         conditions=counts,
         bar_starts=merges.breaks_of(tokenizer),
         definition=getattr(tokenizer, "definition", None),
+        infill=settings.infill_rate > 0,
     )
 
 

@@ -7,16 +7,17 @@ from typing import Any
 from midigen import __version__
 from midigen.asked import Asked
 from midigen.context import carry
+from midigen.controls import Controls
 from midigen.devices import limit_threads
 from midigen.draft import Draft
 from midigen.errors import MidigenError, Reject
 from midigen.jsonl import RecordReader
 from midigen.modelfolder import Loaded
-from midigen.plan import Limits, Plan
-from midigen.prompts import Prompt, read_prompts, unprompted
+from midigen.plan import ANYTHING, Limits, Plan
+from midigen.prompts import GO_ON, Prompt, Task, check_task, read_prompts, unprompted
 from midigen.record import VERSION, Record, counts, short_hash
 from midigen.rejects import Rejects
-from midigen.sampler import Settings, sample
+from midigen.sampler import Settings, sample, stream
 from midigen.tokenizers import tokenizer_of
 
 
@@ -26,8 +27,9 @@ class Request:
 
     count: samples a prompt. asked: conditions, as the model spells them. prompt_bars: how many bars
     of each prompt are used, None for all. only_new: leave the prompt out of the records. batch:
-    samples that are written side by side, None for what suits the device. meta: goes into each
-    record's `meta`.
+    samples that are written side by side, None for what suits the device. threads: of the CPU, None
+    for what suits the model. meta: goes into each record's `meta`. task: what is done with prompts.
+    controls: what notes may be. stream: give each new bar as soon as it is written.
     """
 
     seed: int
@@ -40,6 +42,10 @@ class Request:
     only_new: bool = False
     batch: int | None = None
     meta: Mapping[str, int] = field(default_factory=dict)
+    task: Task = GO_ON
+    controls: Controls = ANYTHING
+    threads: int | None = None
+    stream: bool = False
 
 
 class Samples:
@@ -57,40 +63,92 @@ class Samples:
 
             grammar = Lifted(tokenizer.grammar(), loaded.vocab.expansions)
         self._plan = Plan(
-            loaded.vocab, tokenizer, grammar, request.limits, loaded.window, request.seed
+            loaded.vocab,
+            tokenizer,
+            grammar,
+            request.limits,
+            loaded.window,
+            request.seed,
+            fills=request.task.fills,
+            controls=request.controls,
         )
+        if request.task.fills:
+            check_task(self._plan, request.task)
 
     def from_nothing(self) -> Iterator[Record]:
-        """Yield `count` records."""
-        return self._records([unprompted(self._plan, self._request.asked)])
+        """Yield `count` records, or their bars."""
+        return self._made([unprompted(self._plan, self._request.asked)])
 
     def from_prompts(self, reader: RecordReader, rejects: Rejects) -> Iterator[Record]:
-        """Yield `count` records a prompt; a prompt that cannot be used is a reject."""
+        """Yield `count` records a prompt, or their bars; one that cannot be used is a reject."""
         request = self._request
         if request.prompt_bars is not None and not self._plan.has_bars:
             raise MidigenError(f"{self._plan.vocab.tok} has no bars to count: no --prompt-bars")
-        prompts = read_prompts(self._plan, reader, rejects, request.asked, request.prompt_bars)
-        return self._records(prompts)
+        prompts = read_prompts(
+            self._plan, reader, rejects, request.asked, request.prompt_bars, request.task
+        )
+        return self._made(prompts)
+
+    def _made(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
+        return self._bars(prompts) if self._request.stream else self._records(prompts)
+
+    def _bars(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
+        """Yield the new bars of samples, one after the other, a record each, as they are written.
+
+        A record is a piece of its own: it says the tempo, signature and program in force. Raises
+        MidigenError for a tokenizer without a token that begins a bar.
+        """
+        loaded, settings = self._loaded, self._request.settings
+        if not self._plan.bar_ids:
+            raise MidigenError(f"{loaded.vocab.tok} has no token that begins a bar: no --stream")
+        self._prepare(1)
+        for prompt in prompts:
+            for index in range(self._request.count):
+                draft = Draft(self._plan, prompt, index)
+                spans = stream(loaded.model, loaded.window, draft, settings)
+                for bar, (begin, end) in enumerate(spans, 1):
+                    yield self._record(draft, self._excerpt(draft, begin, end), bar)
+
+    def _excerpt(self, draft: Draft, begin: int, end: int) -> list[int]:
+        """Return some of a draft's ids, whole bars, as a piece of their own."""
+        own = draft.ids[begin:end]
+        ids = carry(self._plan.vocab.base, draft.ids[:begin], own)
+        return ids if self._plan.is_valid(ids) else own
 
     def _records(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
         request, loaded = self._request, self._loaded
-        on_cpu = next(loaded.model.parameters()).device.type == "cpu"
-        batch = request.batch or (8 if on_cpu else 64)
-        if on_cpu:
-            limit_threads(loaded.model, batch)
+        self._prepare(self._batch)
         drafts = (
             Draft(self._plan, prompt, index) for prompt in prompts for index in range(request.count)
         )
-        for draft in sample(loaded.model, loaded.window, drafts, request.settings, batch):
+        for draft in sample(loaded.model, loaded.window, drafts, request.settings, self._batch):
             yield self._record(draft)
 
-    def _record(self, draft: Draft) -> Record:
-        """Return a finished draft as a record."""
+    @property
+    def _on_cpu(self) -> bool:
+        return next(self._loaded.model.parameters()).device.type == "cpu"
+
+    @property
+    def _batch(self) -> int:
+        return 1 if self._request.stream else self._request.batch or (8 if self._on_cpu else 64)
+
+    def _prepare(self, rows: int) -> None:
+        """Choose the threads for so many rows."""
+        if self._request.threads is not None:
+            import torch
+
+            torch.set_num_threads(self._request.threads)
+        elif self._on_cpu:
+            limit_threads(self._loaded.model, rows)
+
+    def _record(self, draft: Draft, ids: list[int] | None = None, bar: int = 0) -> Record:
+        """Return a finished draft as a record; or `ids`, its bar number `bar`, from 1."""
         loaded, request, prompt = self._loaded, self._request, draft.prompt
         origin = prompt.record or {}
-        parts = (loaded.weights_hash, prompt.piece, str(request.seed), str(draft.index))
+        parts = [loaded.weights_hash, prompt.piece, str(request.seed), str(draft.index)]
+        parts += [repr(request.task)] if request.task.fills else []
         id = short_hash("\n".join(parts).encode())
-        ids = self._written(draft)
+        ids = self._written(draft) if ids is None else ids
         record: Record = {
             "v": VERSION,
             "id": id + prompt.part,
@@ -103,14 +161,14 @@ class Samples:
         }
         if "part" in origin:
             record["part"] = origin["part"]
-        return record | {"aug": {}, "gen": self._gen(draft)}
+        place = {"bar": bar} if bar else {}
+        return record | {"aug": {}, "gen": self._gen(draft) | place}
 
     def _written(self, draft: Draft) -> list[int]:
         """Return the base ids that the record holds."""
         if not self._request.only_new:
-            return draft.ids
-        ids = carry(self._plan.vocab.base, draft.ids[: draft.start], draft.new)
-        return ids if self._plan.is_valid(ids) else draft.new
+            return draft.ids if draft.filling is None else draft.filling.whole(draft)
+        return self._excerpt(draft, draft.start, len(draft.ids))
 
     def _meta(self, prompt: Prompt) -> dict[str, Any]:
         """Return the conditions, and of the prompt's meta what decoding and the split need."""
@@ -122,17 +180,30 @@ class Samples:
         return meta | {key: origin[key] for key in ("program", "split") if key in origin}
 
     def _gen(self, draft: Draft) -> dict[str, Any]:
+        import torch
+
         request, record = self._request, draft.prompt.record
-        settings = asdict(request.settings) | {
-            name: value for name, value in asdict(request.limits).items() if value is not None
-        }
+        settings = asdict(request.settings) | request.limits.to_json()
         return {
             "model": str(self._loaded.path),
             "weights": self._loaded.weights_hash,
             "prompt": None if record is None else record["id"],
             "seed": request.seed,
             "index": draft.index,
-            "settings": settings | {"grammar": request.use_grammar},
+            "asked": request.asked,
+            "meta": dict(request.meta),
+            "settings": settings
+            | request.task.to_json()
+            | request.controls.to_json()
+            | {"grammar": request.use_grammar},
+            "run": {
+                "number": request.count,
+                "batch": self._batch,
+                "threads": torch.get_num_threads(),
+                "device": str(next(self._loaded.model.parameters()).device),
+                "prompt_bars": request.prompt_bars,
+                "only_new": request.only_new,
+            },
             "version": __version__,
         }
 

@@ -25,6 +25,7 @@ class Settings:
     """The rules in turn: temperature 0 takes the likeliest; top_k 0, top_p 1, min_p 0 are off.
 
     guidance: how much what the conditions change counts, before all rules; 1: as it is.
+    repetition: the penalty on notes that the model has read, also before all rules; 1: none.
     """
 
     temperature: float = 1.0
@@ -32,6 +33,7 @@ class Settings:
     top_p: float = 1.0
     min_p: float = 0.0
     guidance: float = 1.0
+    repetition: float = 1.0
 
 
 def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) -> list[int | None]:
@@ -41,6 +43,9 @@ def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) ->
     """
     import numpy as np
 
+    if settings.repetition != 1:
+        read = [draft.notes_read() for draft in drafts]
+        logits = rules.repetition(logits, read, settings.repetition)
     allowed = np.stack([draft.allowed() for draft in drafts])
     has_way = [bool(row.any()) for row in allowed]
     # A row without a way on is ended below; until then it must not turn into NaN.
@@ -212,3 +217,22 @@ def sample(
         if alive:
             rows.advance()
     yield from order
+
+
+def stream(model: Any, window: int, draft: Draft, settings: Settings) -> Iterator[tuple[int, int]]:
+    """Write a draft to its end; yield where each bar begins and ends in its ids, once it is whole.
+
+    What stands before the first bar goes with it.
+    """
+    rows, told = Rows(model, window, [draft], settings.guidance), 0
+    while not draft.done:
+        (id,) = choose(rows.logits, [draft], settings)
+        draft.finish() if id is None else draft.accept(id)
+        # A bar that was begun and taken back begins where the ids end.
+        ends = [place for place in draft.bars[told + 1 :] if place < len(draft.ids)]
+        ends += [len(draft.ids)] * draft.done
+        for end in ends:
+            yield draft.bars[told] if told else draft.start, end
+            told += 1
+        if not draft.done:
+            rows.advance()

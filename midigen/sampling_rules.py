@@ -7,6 +7,8 @@ survives every rule, so that something is always left to draw from.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
 NEVER = float("-inf")
@@ -17,6 +19,20 @@ def mask(logits: "np.ndarray", allowed: "np.ndarray") -> "np.ndarray":
     import numpy as np
 
     return np.where(allowed, logits, NEVER)
+
+
+def repetition(logits: "np.ndarray", seen: "Sequence[np.ndarray]", penalty: float) -> "np.ndarray":
+    """Make the ids (K,) seen in each row of logits (B, V) less likely (Keskar et al. 2019).
+
+    Their logits are divided by a penalty above 1, or multiplied where they are below 0.
+    """
+    found = logits.copy()
+    for row, ids in zip(found, seen, strict=True):
+        own = row[ids]
+        own[own > 0] /= penalty
+        own[own < 0] *= penalty
+        row[ids] = own
+    return found
 
 
 def temperature(logits: "np.ndarray", value: float) -> "np.ndarray":

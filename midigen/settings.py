@@ -27,7 +27,8 @@ class Settings:
     `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
     `midigen.lora`, 0: all weights learn.
     condition: fields in order. condition_least: pieces that a value needs. stratify: the field of
-    which every value gets test pieces, "" for none.
+    which every value gets test pieces, "" for none. infill_rate: the share of windows that teach to
+    fill in.
     evals: validations over the whole run. patience: validations without gain before it stops, 0 for
     never.
     """
@@ -36,7 +37,7 @@ class Settings:
     preset: str = DEFAULT_PRESET
     window: int = 512
     stride: int = 0
-    batch: int = 8192
+    batch: int = 4096
     lr: float = 0.0
     optimizer: str = "auto"
     betas: tuple[float, float] = (0.9, 0.95)
@@ -59,6 +60,7 @@ class Settings:
     condition_least: int = 5
     condition_dropout: float = 0.1
     stratify: str = ""
+    infill_rate: float = 0.0
     evals: int = 20
     eval_tokens: int = 65536
     patience: int = 5
@@ -85,6 +87,7 @@ class Settings:
             "epoch_share": (1e-6, 1.0),
             "bpe": (0, 1 << 20),
             "condition_dropout": (0.0, 1.0),
+            "infill_rate": (0.0, 1.0),
             "evals": (1, 100_000),
             "eval_tokens": (1, 1 << 40),
         }

@@ -148,8 +148,8 @@ def _optimizer(prepared: Prepared, device: str, dtype: "torch.dtype", ranks: Ran
         return Optimizer(prepared.model, device, dtype, prepared.settings, ranks)
     from midigen.lora import LoraOptimizer
 
-    # Conditions that were added have rows that nobody has trained.
-    tables = bool(prepared.vocab.added)
+    # Ids that were added have rows that nobody has trained.
+    tables = bool(prepared.vocab.added) or prepared.settings.infill_rate > 0
     return LoraOptimizer(prepared.model, device, dtype, prepared.settings, ranks, tables=tables)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from midigen.corpus import Span
 from midigen.errors import MidigenError
+from midigen.infill import Arranger
 from midigen.modelvocab import ModelVocab
 from midigen.permutation import Permutation, mix
 from midigen.prefixes import Prefixes
@@ -64,7 +65,8 @@ class Windows:
 
     unit: ids an event: chunks begin at whole events. dropout: how often a condition is left out.
     stride: ids from one chunk's start to the next's; 0: as long as a chunk, so that chunks do not
-    overlap. share: how much of the chunks an epoch takes.
+    overlap. share: how much of the chunks an epoch takes. infill: how much of them is arranged for
+    filling in (`midigen.infill`).
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Windows:
         dropout: float = 0.1,
         stride: int = 0,
         share: float = 1.0,
+        infill: float = 0.0,
     ) -> None:
         self.window = window
         self._span = span
@@ -89,6 +92,7 @@ class Windows:
         self._seed = seed
         self._unit = unit
         self._dropout = dropout
+        self._arrange = Arranger(vocab, infill) if infill else None
         # All conditions of any piece must leave most of the window for music.
         self.body = (window - prefixes.longest) // unit * unit
         if self.body < max(unit, window // 2):
@@ -178,8 +182,12 @@ class Windows:
         count = min(count, len(ids) - start)
         # The first id is predicted by the one before it, or by the prefix's last.
         context = ids[start - 1 : start] if start else ids[:0]
-        targets = ids[start : start + count]
-        inputs = np.concatenate((np.array(prefix, np.int64), context, targets[:-1]))
+        body = targets = ids[start : start + count]
+        arranged = self._arrange(body, draw) if self._arrange else None
+        if arranged is not None:
+            body, targets = arranged.ids, np.where(arranged.silent, IGNORE, arranged.ids)
+            context = context[:0] if arranged.anew else context
+        inputs = np.concatenate((np.array(prefix, np.int64), context, body[:-1]))
         if len(inputs) < len(targets):
             targets = targets[1:]
         silent = np.full(len(inputs) - len(targets), IGNORE)

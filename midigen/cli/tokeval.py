@@ -62,7 +62,9 @@ def tokeval(
     ] = False,
     contrast: Annotated[
         bool,
-        Option("--contrast", help="Instead: how much do the right conditions help, wrong ones harm?"),
+        Option(
+            "--contrast", help="Instead: how much do the right conditions help, wrong ones harm?"
+        ),
     ] = False,
     by: Annotated[
         str,

@@ -34,12 +34,40 @@ signature and program in force.
 
 Of text the whole prompt goes on, and its last words are read: printf 'Once upon' | text2tok."""
 
+FILLS = """\
+A model that was trained with --infill-rate fills in. --infill 9:12 writes bars 9 to 12 of every
+piece that is read anew, as many, between what is before and behind them: the ids of all other bars
+stay what they are. --keep-tracks writes new tracks beside those of every piece, bar by bar, by
+programs that it does not have; --program says which may come. tokcut --tracks or --program chooses
+what is kept. --only-new gives what was written alone. Lengths do not go with either."""
+
+CONTROLS = """\
+--program, --pitch-range, --key and --tempo let through only the ids that fit; they are exact, and
+the tokenizer must have tokens for what is asked. Pitches and keys do not count for drums, where the
+vocabulary tells them apart. --key allows the notes of the major or minor scale, with its leading
+note. The nearest tempo that the vocabulary has is said before the first note and kept. --density
+asks for notes a second of a model that was trained with --condition density (or genre,density).
+--repetition-penalty X divides the logits of the notes that the model has in its window (Keskar et
+al. 2019)."""
+
 GUARDS = """\
 A model that has begun to repeat itself would go on for ever. Under the grammar no note is written
 twice at one onset, and at most 16 notes stand at one; where there are bars, no more than four in a
 row are empty; and a sample that the model may end, or that has bars, has a note. --no-grammar takes
 this away, too. Tokenizers of whole events (events; of miditok CPWord, Octuple and MuMIDI) have no
 such guards."""
+
+STREAMING = """\
+--stream gives every new bar as a record of its own as soon as it is whole, with the tempo, time
+signature and program in force; gen.bar counts them. tok2midi --play sounds them in time, while the
+next ones are written; tee keeps them. Without a length the piece goes on until the pipe is closed,
+or Ctrl-C. The tokenizer must have a token that begins a bar."""
+
+AGAIN = """\
+What made a sample stands in its record under gen, and tok2midi writes it into the MIDI file as a
+text event, where midi2tok finds it. --again FILE makes that sample once more: the same bytes on the
+same kind of machine. Where it went on from a prompt, the same prompts must be read. -m names the
+model if it lies elsewhere now."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
@@ -128,9 +156,26 @@ def toksample(
             help="How much the conditions count: 1 as learned, 2 twice as much, 0 not at all.",
         ),
     ] = 1.0,
+    repetition: Annotated[
+        float,
+        Option(
+            "--repetition-penalty",
+            metavar="X",
+            min=0.5,
+            max=5,
+            help="Above 1, notes that were read lately become less likely.",
+        ),
+    ] = 1.0,
     seed: Annotated[
         int | None,
         Option("--seed", metavar="INT", help="Seed; without it a fresh one, written into gen."),
+    ] = None,
+    stream: Annotated[
+        bool, Option("--stream", help="Give each new bar at once; without a length go on for ever.")
+    ] = False,
+    again: Annotated[
+        str | None,
+        Option(metavar="FILE", help="Make the sample of this MIDI file, or record, once more."),
     ] = None,
     continues: Annotated[
         bool, Option("--continue", help="Read prompts; give prompt and continuation.")
@@ -141,6 +186,31 @@ def toksample(
     prompt_bars: Annotated[
         int | None,
         Option("--prompt-bars", metavar="N", min=1, help="Read prompts; use their first N bars."),
+    ] = None,
+    infill: Annotated[
+        str | None,
+        Option("--infill", metavar="A:B", help="Read pieces; write their bars A to B anew."),
+    ] = None,
+    keep_tracks: Annotated[
+        bool, Option("--keep-tracks", help="Read pieces; write new tracks beside theirs.")
+    ] = False,
+    program: Annotated[
+        str | None,
+        Option("--program", metavar="LIST", help="Only these programs: 0, 24-31, drums, bass."),
+    ] = None,
+    pitch_range: Annotated[
+        str | None,
+        Option("--pitch-range", metavar="LOW:HIGH", help="Only these pitches: C3:C6 or 48:84."),
+    ] = None,
+    key: Annotated[
+        str | None, Option("--key", metavar="KEY", help="Only notes of this key: Eb, F#m.")
+    ] = None,
+    tempo: Annotated[
+        float | None, Option("--tempo", metavar="BPM", help="At this tempo, throughout.")
+    ] = None,
+    density: Annotated[
+        float | None,
+        Option("--density", metavar="X", min=0, help="Notes a second (a condition of the model)."),
     ] = None,
     no_grammar: Annotated[
         bool, Option("--no-grammar", help="Also allow ids that decoding has to repair.")
@@ -166,22 +236,55 @@ def toksample(
     from midigen.asked import era_near, read_conditions, resolve
     from midigen.checkpoints import find
     from midigen.conditions import era_of
+    from midigen.controls import Controls, read_control_key, read_pitch_range, read_tempo
+    from midigen.cutting import read_bars, read_programs
     from midigen.devices import pick
     from midigen.errors import UsageError
     from midigen.jsonl import RecordReader, RecordWriter
     from midigen.modelfolder import load, read_vocab
     from midigen.plan import Limits
+    from midigen.prompts import Task
     from midigen.sampled import Request, Samples
     from midigen.sampler import Settings
 
-    for value in (temperature, top_p, min_p, guidance, seconds or 0.0):
+    if again is not None:
+        from midigen.again import make_again
+
+        asked: list[object] = [genre, artist, era, year, condition, bars, tokens, seconds, seed]
+        asked += [infill, batch, program, pitch_range, key, tempo, density, prompt_bars]
+        if continues or only_new or keep_tracks or any(value is not None for value in asked):
+            raise UsageError("--again makes a sample as it was made: it goes with -m alone")
+        make_again(
+            run,
+            again,
+            files,
+            model=model,
+            output=output,
+            force=force,
+            rejects=rejects,
+            strict=strict,
+        )
+        return
+    numbers = (temperature, top_p, min_p, guidance, repetition, seconds or 0.0, tempo or 0.0)
+    for value in (*numbers, density or 0.0):
         if not math.isfinite(value):
             raise UsageError(f"{value} is not a number to sample with")
     if continues and only_new:
         raise UsageError("--continue and --only-new exclude each other")
     if era is not None and year is not None:
         raise UsageError("--era and --year exclude each other")
-    paths = run.inputs(files) if files or continues or only_new or prompt_bars else None
+    task = Task(read_bars([infill], "--infill")[0] if infill is not None else None, keep_tracks)
+    if task.fills:
+        given = {"--bars": bars, "--tokens": tokens, "--seconds": seconds}
+        given |= {"--prompt-bars": prompt_bars, "--continue": continues or None}
+        given |= {"--stream": stream or None}
+        given |= {"--keep-tracks": (infill is not None and keep_tracks) or None}
+        chosen = "--infill" if infill is not None else "--keep-tracks"
+        for name, excluded in given.items():
+            if excluded is not None:
+                raise UsageError(f"{chosen} and {name} exclude each other")
+    reads = files or continues or only_new or prompt_bars or task.fills
+    paths = run.inputs(files) if reads else None
     folder = find(model)
     vocab = read_vocab(folder)
     if year is not None:
@@ -189,18 +292,31 @@ def toksample(
         if era != era_of(year):
             run.message(f"the model knows no {era_of(year)}; asked are the {era}, the nearest")
     names = {"genre": genre or (), "artist": artist or (), "era": [era] if era else ()}
+    names |= {"density": [f"{density:g}"]} if density is not None else {}
     names |= read_conditions(condition or (), names)
+    controls = Controls(
+        None if program is None else read_programs(program),
+        None if pitch_range is None else read_pitch_range(pitch_range),
+        None if key is None else read_control_key(key),
+        None if tempo is None else read_tempo(tempo),
+    )
+    limits = Limits(bars, tokens, seconds)
+    if stream and limits.is_open and not task.fills:
+        limits = Limits(endless=True)
     request = Request(
         secrets.randbelow(1 << 32) if seed is None else seed,
         number,
         asked=resolve(vocab, names),
-        limits=Limits(bars, tokens, seconds),
-        settings=Settings(temperature, top_k, top_p, min_p, guidance),
+        limits=limits,
+        stream=stream,
+        settings=Settings(temperature, top_k, top_p, min_p, guidance, repetition),
         use_grammar=not no_grammar,
         prompt_bars=prompt_bars,
         only_new=only_new,
         batch=batch,
         meta={} if year is None else {"year": year},
+        task=task,
+        controls=controls,
     )
     notes = tokens_made = text_bytes = 0
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
@@ -228,10 +344,31 @@ main = Command(
             "toksample --genre pop -n 10 --seed 1 | tok2midi -o 'pop/{n}.mid'",
         ),
         Example(
+            "bars 9 to 12 of a song, three other ways",
+            "midi2tok song.mid | toksample --infill 9:12 -n 3 | tok2midi -o 'song-{n}.mid'",
+        ),
+        Example(
+            "a bass and drums for a melody",
+            "midi2tok a.mid | toksample --keep-tracks --program bass,drums | tok2midi > band.mid",
+        ),
+        Example(
+            "music without an end, at the first MIDI port",
+            "toksample --genre folk --stream | tok2midi --play default",
+        ),
+        Example(
             "how a song could go on behind its first four bars",
             "midi2tok song.mid | toksample --continue --prompt-bars 4 --bars 8 | tok2midi > on.mid",
         ),
     ),
-    sections={"LENGTH": LENGTHS, "PROMPTS": PROMPTS, "GUARDS": GUARDS, "SEEDS": SEEDS},
+    sections={
+        "LENGTH": LENGTHS,
+        "PROMPTS": PROMPTS,
+        "FILLING IN": FILLS,
+        "CONTROLS": CONTROLS,
+        "GUARDS": GUARDS,
+        "SEEDS": SEEDS,
+        "STREAMING": STREAMING,
+        "AGAIN": AGAIN,
+    },
     see_also=("toktrain", "tok2midi", "tokeval", "midigen-record"),
 )

@@ -51,7 +51,7 @@ def toktrain(
     epoch_share: Annotated[
         float | None, Option(metavar="P", help="Share of the windows that an epoch takes (1).")
     ] = None,
-    batch: Annotated[int | None, Option(metavar="N", help="Tokens a step (8192).")] = None,
+    batch: Annotated[int | None, Option(metavar="N", help="Tokens a step (4096).")] = None,
     lr: Annotated[
         float | None, Option(metavar="X", help="Peak learning rate (by the model's size).")
     ] = None,
@@ -104,6 +104,10 @@ def toktrain(
     stratify: Annotated[
         str | None,
         Option(metavar="KEY", help="Give each value of this key test pieces: 10, or 15 of 100."),
+    ] = None,
+    infill_rate: Annotated[
+        float | None,
+        Option(metavar="P", help="Share of windows that teach to fill bars and tracks in (0)."),
     ] = None,
     specials: Annotated[
         str | None,
@@ -216,6 +220,7 @@ def toktrain(
         "condition_least": condition_least,
         "condition_dropout": condition_dropout,
         "stratify": stratify,
+        "infill_rate": infill_rate,
         "specials": None if specials is None else parse_specials(specials),
         "evals": evals,
         "eval_tokens": eval_tokens,
@@ -309,6 +314,11 @@ one with none. The rule lies in split.json.""",
 and --plateau change that. Validation, --evals times in the run, reads
 whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
 without gain the run ends.""",
+        "FILLING IN": """\
+--infill-rate P arranges that share of the windows so that some bars come last, behind what is
+before and behind them, or the notes of some programs, behind all others: so the model learns what
+toksample --infill and --keep-tracks ask for, beside going on as before. It takes a tokenizer that
+has a token for bars; for tracks notes must say their program, as in remi.""",
         "FILES": """\
 DIR.training holds the run until it is done and then gets the name DIR. Ctrl-C, or SIGTERM, saves
 there and exits with 130; --resume -o DIR goes on from there, also after a crash. A run of --steps

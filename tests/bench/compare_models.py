@@ -19,10 +19,11 @@ from typing import Any
 from safetensors import safe_open
 
 BIN = Path(sys.executable).parent
-LLAMA = "--model llama:width=256,layers=5"
+LLAMA = "--model llama:width=384,layers=2,hidden=1280"
+MERGED = "--bpe 256 --condition none"
 PLAIN = "--specials none --condition none"
 ARCHITECTURES = {
-    "llama": f"{LLAMA} --bpe 1024 --condition none",
+    "llama": f"{LLAMA} {MERGED}",
     "musictransformer": f"--model musictransformer {PLAIN} --window 256",
     "lstm": f"--model lstm {PLAIN} --window 256",
     "musicgpt": f"--model musicgpt:layers=4,hidden=960 {PLAIN}",
@@ -30,13 +31,13 @@ ARCHITECTURES = {
     "pitchlstm": f"--model pitchlstm:width=572 {PLAIN} --window 256",
 }
 CHANGES = {
-    "without copies": f"{LLAMA} --bpe 1024 --condition none",
-    "without merges": f"{LLAMA},hidden=768 --condition none",
-    "512 merges": f"{LLAMA} --bpe 512 --condition none",
-    "192 wide, 9 layers": "--model llama:width=192,layers=9 --bpe 1024 --condition none",
-    "384 wide, 2 layers": "--model llama:width=384,layers=2 --bpe 1024 --condition none",
-    "dropout 0.1": f"{LLAMA},dropout=0.1 --bpe 1024 --condition none",
-    "AdamW": f"{LLAMA} --bpe 1024 --condition none --optimizer adamw",
+    "without copies": f"{LLAMA} {MERGED}",
+    "without merges": f"{LLAMA} --condition none",
+    "1,024 merges": "--model llama:width=384,layers=2,hidden=1024 --bpe 1024 --condition none",
+    "256 wide, 5 layers": f"--model llama:width=256,layers=5,hidden=768 {MERGED}",
+    "320 wide, 3 layers": f"--model llama:width=320,layers=3,hidden=1024 {MERGED}",
+    "dropout 0.1": f"{LLAMA},dropout=0.1 {MERGED}",
+    "AdamW": f"{LLAMA} {MERGED} --optimizer adamw",
 }
 """What is changed in the run of `llama`, by the name of the change."""
 PLAINLY = frozenset({"without copies"})
