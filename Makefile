@@ -54,6 +54,7 @@ check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slow
 	$(BIN)/python tests/oracle/check_miditok.py -j 2 --sample 600 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_events.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_tokenizers.py -j 2
+	$(BIN)/python tests/oracle/check_samples.py -j 2
 	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
 	$(BIN)/python tests/oracle/check_mutations.py
 	$(BIN)/python tests/oracle/check_kills.py $(SHARED)/corpus/pop909

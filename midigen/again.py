@@ -95,6 +95,7 @@ def _request(gen: Mapping[str, Any]) -> Request:
         task=Task(None if infill is None else tuple(infill), settings.get("keep_tracks", False)),
         controls=controls,
         threads=run["threads"],
+        precision=run["precision"],
         stream="bar" in gen,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from midigen.content import word
 from midigen.errors import MidigenError, UsageError
 from midigen.keys import Key, read_key
-from midigen.pitchnames import pitch_of
+from midigen.pitchnames import pitch_of, read_classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MAJOR = frozenset((0, 2, 4, 5, 7, 9, 11))
 _MINOR = frozenset((0, 2, 3, 5, 7, 8, 10, 11))
 """Natural minor and its leading note."""
-_PITCHED = ("pitch", "noteon")
+_PITCHED = ("pitch", "noteon", "note")
 _RELATIVE = ("pitchintervaltime", "pitchintervalchord")
 _SLOWEST, _FASTEST = 10.0, 1000.0
 
@@ -70,6 +70,14 @@ class Controls:
             for i, w in enumerate(words)
             if w in _PITCHED and (pitches := _pitches(vocab.values[i]))
         }
+        classes = {
+            i: found
+            for i, w in enumerate(words)
+            if w == "chord" and (found := read_classes(vocab.values[i]))
+        }
+        if classes and self.pitches is not None:
+            raise MidigenError(f"{plan.vocab.tok} has chords of no register: no --pitch-range")
+        yield from (i for i, found in classes.items() if not all(map(self._fits, found)))
         fitting = {i for i, pitches in chords.items() if all(map(self._fits, pitches))}
         if not fitting:
             raise MidigenError(f"{plan.vocab.tok} has no pitches of this range or key")

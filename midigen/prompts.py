@@ -121,7 +121,7 @@ def read_prompts(
     for record in reader:
         try:
             prompt = make_prompt(plan, record, asked, bars)
-            yield _filling(plan, prompt, task) if task.fills else prompt
+            yield fill_prompt(plan, prompt, task) if task.fills else prompt
         except Reject as reject:
             rejects.add(reader.where, reject.reason, reject.detail, id=record["id"])
 
@@ -171,7 +171,7 @@ def _valid(plan: "Plan", ids: Sequence[int]) -> tuple[Sequence[int], Any]:
     return ids[:end], end_state
 
 
-def _filling(plan: "Plan", prompt: Prompt, task: Task) -> Prompt:
+def fill_prompt(plan: "Plan", prompt: Prompt, task: Task) -> Prompt:
     """Return a prompt that is filled in, out of one that holds the whole piece. Raises Reject."""
     ids = prompt.ids
     bars = bars_of(plan, ids)

@@ -10,7 +10,7 @@ from midigen.context import carry
 from midigen.controls import Controls
 from midigen.devices import limit_threads
 from midigen.draft import Draft
-from midigen.errors import MidigenError, Reject
+from midigen.errors import MidigenError, Reject, UsageError
 from midigen.jsonl import RecordReader
 from midigen.modelfolder import Loaded
 from midigen.plan import ANYTHING, Limits, Plan
@@ -19,6 +19,8 @@ from midigen.record import VERSION, Record, counts, short_hash
 from midigen.rejects import Rejects
 from midigen.sampler import Settings, sample, stream
 from midigen.tokenizers import tokenizer_of
+
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Request:
     of each prompt are used, None for all. only_new: leave the prompt out of the records. batch:
     samples that are written side by side, None for what suits the device. threads: of the CPU, None
     for what suits the model. meta: goes into each record's `meta`. task: what is done with prompts.
-    controls: what notes may be. stream: give each new bar as soon as it is written.
+    controls: what notes may be. precision: of the weights. stream: give each new bar as soon as it
+    is written.
     """
 
     seed: int
@@ -45,7 +48,24 @@ class Request:
     task: Task = GO_ON
     controls: Controls = ANYTHING
     threads: int | None = None
+    precision: str = "auto"
     stream: bool = False
+
+
+def for_sampling(model: Any, precision: str) -> Any:
+    """Return a model as it is for sampling: laid out for it where its plugin does that.
+
+    precision: of the weights; ``auto`` is fp32. Raises UsageError for what no precision is,
+    MidigenError for one that the model cannot have.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision!r} is not {', '.join(PRECISIONS)}")
+    make = getattr(model, "decoder", None)
+    if make is not None:
+        return make("fp32" if precision == "auto" else precision)
+    if precision not in ("auto", "fp32"):
+        raise MidigenError(f"this kind of model samples in fp32: no --precision {precision}")
+    return model
 
 
 class Samples:
@@ -54,6 +74,7 @@ class Samples:
     def __init__(self, loaded: Loaded, request: Request) -> None:
         self._loaded = loaded
         self._request = request
+        self._model = for_sampling(loaded.model, request.precision)
         tokenizer = tokenizer_of(loaded.vocab.tok)
         if request.settings.guidance != 1 and loaded.vocab.bos is None:
             raise MidigenError("--guidance needs a model with BOS: something to read unasked")
@@ -62,7 +83,7 @@ class Samples:
             from midigen.constrain import Lifted
 
             grammar = Lifted(tokenizer.grammar(), loaded.vocab.expansions)
-        self._plan = Plan(
+        self.plan = Plan(
             loaded.vocab,
             tokenizer,
             grammar,
@@ -73,19 +94,19 @@ class Samples:
             controls=request.controls,
         )
         if request.task.fills:
-            check_task(self._plan, request.task)
+            check_task(self.plan, request.task)
 
     def from_nothing(self) -> Iterator[Record]:
         """Yield `count` records, or their bars."""
-        return self._made([unprompted(self._plan, self._request.asked)])
+        return self._made([unprompted(self.plan, self._request.asked)])
 
     def from_prompts(self, reader: RecordReader, rejects: Rejects) -> Iterator[Record]:
         """Yield `count` records a prompt, or their bars; one that cannot be used is a reject."""
         request = self._request
-        if request.prompt_bars is not None and not self._plan.has_bars:
-            raise MidigenError(f"{self._plan.vocab.tok} has no bars to count: no --prompt-bars")
+        if request.prompt_bars is not None and not self.plan.has_bars:
+            raise MidigenError(f"{self.plan.vocab.tok} has no bars to count: no --prompt-bars")
         prompts = read_prompts(
-            self._plan, reader, rejects, request.asked, request.prompt_bars, request.task
+            self.plan, reader, rejects, request.asked, request.prompt_bars, request.task
         )
         return self._made(prompts)
 
@@ -99,29 +120,29 @@ class Samples:
         MidigenError for a tokenizer without a token that begins a bar.
         """
         loaded, settings = self._loaded, self._request.settings
-        if not self._plan.bar_ids:
+        if not self.plan.bar_ids:
             raise MidigenError(f"{loaded.vocab.tok} has no token that begins a bar: no --stream")
         self._prepare(1)
         for prompt in prompts:
             for index in range(self._request.count):
-                draft = Draft(self._plan, prompt, index)
-                spans = stream(loaded.model, loaded.window, draft, settings)
+                draft = Draft(self.plan, prompt, index)
+                spans = stream(self._model, loaded.window, draft, settings)
                 for bar, (begin, end) in enumerate(spans, 1):
                     yield self._record(draft, self._excerpt(draft, begin, end), bar)
 
     def _excerpt(self, draft: Draft, begin: int, end: int) -> list[int]:
         """Return some of a draft's ids, whole bars, as a piece of their own."""
         own = draft.ids[begin:end]
-        ids = carry(self._plan.vocab.base, draft.ids[:begin], own)
-        return ids if self._plan.is_valid(ids) else own
+        ids = carry(self.plan.vocab.base, draft.ids[:begin], own)
+        return ids if self.plan.is_valid(ids) else own
 
     def _records(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
         request, loaded = self._request, self._loaded
         self._prepare(self._batch)
         drafts = (
-            Draft(self._plan, prompt, index) for prompt in prompts for index in range(request.count)
+            Draft(self.plan, prompt, index) for prompt in prompts for index in range(request.count)
         )
-        for draft in sample(loaded.model, loaded.window, drafts, request.settings, self._batch):
+        for draft in sample(self._model, loaded.window, drafts, request.settings, self._batch):
             yield self._record(draft)
 
     @property
@@ -200,6 +221,7 @@ class Samples:
                 "number": request.count,
                 "batch": self._batch,
                 "threads": torch.get_num_threads(),
+                "precision": request.precision,
                 "device": str(next(self._loaded.model.parameters()).device),
                 "prompt_bars": request.prompt_bars,
                 "only_new": request.only_new,
@@ -212,16 +234,16 @@ class Samples:
 
         Of text: its bytes.
         """
-        if self._plan.tokenizer.medium == "text":
-            return {"bytes": len(self._plan.tokenizer.decode([ids]).value)}
+        if self.plan.tokenizer.medium == "text":
+            return {"bytes": len(self.plan.tokenizer.decode([ids]).value)}
         from midigen.measure import measure
 
         program = origin.get("meta", {}).get("program")
         programs = None if program is None else [program]
-        score = self._plan.tokenizer.decode([ids], programs).value
+        score = self.plan.tokenizer.decode([ids], programs).value
         try:
             n = measure(score).n
         except Reject:
             n = counts(0, 0, 0.0, 0)
-        bars = len(self._plan.bar_starts(ids))
+        bars = len(self.plan.bar_starts(ids))
         return n | {"bars": bars} if bars else n

@@ -220,7 +220,7 @@ def test_context_never_outgrows_the_window_and_holds_what_is_around(
 
     path, rejects = tmp_path / "in.jsonl", Rejects()
     path.write_bytes(lines_of([song(30)]))
-    plan = Samples(model, Request(0, task=Task((14, 17))))._plan
+    plan = Samples(model, Request(0, task=Task((14, 17)))).plan
     (prompt,) = read_prompts(
         plan, RecordReader([str(path)], rejects), rejects, {}, None, Task((14, 17))
     )

@@ -229,3 +229,39 @@ def test_a_folder_that_is_none_says_what_it_lacks(tmp_path: Path) -> None:
     (folder / "vocab.json").unlink()
     with pytest.raises(MidigenError, match=r"no vocab\.json"):
         modelfolder.read_vocab(folder)
+
+
+@pytest.mark.parametrize("kv_heads", [0, 1])
+def test_decoder_gives_the_logits_of_the_whole_model(kv_heads: int) -> None:
+    model = plugin.build(LlamaConfig(width=64, layers=3, head=16, kv_heads=kv_heads), 90).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    ids = torch.randint(0, 90, (2, 24))
+    with torch.inference_mode():
+        whole = model(ids)
+        for rows in (1, 2):
+            decoder = model.decoder("fp32")
+            cache = decoder.new_cache(rows, 24)
+            parts = [decoder.step(ids[:rows, :9], cache)]
+            parts += [decoder.step(ids[:rows, i : i + 1], cache) for i in range(9, 24)]
+            torch.testing.assert_close(torch.cat(parts, 1), whole[:rows], atol=1e-4, rtol=0)
+        cache = decoder.new_cache(2, 24)
+        cache.starts[:] = torch.tensor([0, 5])
+        padded = torch.cat((torch.zeros(1, 5, dtype=torch.int64), ids[1:, :19]), dim=1)
+        found = decoder.step(torch.cat((ids[:1], padded)), cache)
+        torch.testing.assert_close(found[0], whole[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(found[1, 5:], whole[1, :19], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_narrow_weights_change_little(precision: str) -> None:
+    model = plugin.build(LlamaConfig(width=64, layers=2, head=16), 90).eval()
+    ids = torch.randint(0, 90, (1, 32))
+    with torch.inference_mode():
+        whole = model(ids)
+        decoder = model.decoder(precision)
+        cache = decoder.new_cache(1, 32)
+        parts = [decoder.step(ids[:, i : i + 1], cache) for i in range(32)]
+    error = (torch.cat(parts, 1).float() - whole).square().mean().sqrt()
+    assert 0 < error < 0.05 * whole.std()

@@ -69,6 +69,11 @@ text event, where midi2tok finds it. --again FILE makes that sample once more: t
 same kind of machine. Where it went on from a prompt, the same prompts must be read. -m names the
 model if it lies elsewhere now."""
 
+PRECISION = """\
+The default model reads its weights once for every token. --precision int8 makes them a quarter as
+large, which is faster from some ten million weights on, and costs 0.02 % of the loss; bf16 is half
+as large, for processors with instructions for it."""
+
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
 sample's number, and not on how many are made. On another kind of machine the sums of the same
@@ -219,6 +224,10 @@ def toksample(
         int | None,
         Option("--batch", metavar="N", min=1, help="Samples written side by side (cpu 8, GPU 64)."),
     ] = None,
+    precision: Annotated[
+        str,
+        Option(metavar="NAME", help="Weights in fp32 (auto), bf16 or int8."),
+    ] = "auto",
     device: Device = "auto",
     output: Output = "-",
     force: Force = False,
@@ -308,6 +317,7 @@ def toksample(
         number,
         asked=resolve(vocab, names),
         limits=limits,
+        precision=precision,
         stream=stream,
         settings=Settings(temperature, top_k, top_p, min_p, guidance, repetition),
         use_grammar=not no_grammar,
@@ -367,6 +377,7 @@ main = Command(
         "CONTROLS": CONTROLS,
         "GUARDS": GUARDS,
         "SEEDS": SEEDS,
+        "PRECISION": PRECISION,
         "STREAMING": STREAMING,
         "AGAIN": AGAIN,
     },

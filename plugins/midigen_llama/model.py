@@ -12,6 +12,7 @@ from midigen.layers.noise import drop_add, noise_for
 from midigen.layers.reading import Reading, Seen
 from midigen_llama import fast
 from midigen_llama.config import LlamaConfig
+from midigen_llama.decoder import Decoder
 
 Rope = tuple[Tensor, Tensor]
 
@@ -156,6 +157,13 @@ class Llama(nn.Module):
         logits = self._run(ids, Reading(Seen(cache.mask(T)), None, cache))
         cache.advance(T)
         return logits
+
+    def decoder(self, precision: str) -> Decoder:
+        """Return the model as it is for sampling: `new_cache` and `step`, faster.
+
+        precision: of the weights: fp32, bf16 or int8.
+        """
+        return Decoder(self, precision)
 
     def _run(self, ids: Tensor, reading: Reading) -> Tensor:
         x = self.model.embed_tokens(ids)  # (B, T, W)

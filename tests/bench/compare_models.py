@@ -19,7 +19,7 @@ from typing import Any
 from safetensors import safe_open
 
 BIN = Path(sys.executable).parent
-LLAMA = "--model llama:width=384,layers=2,hidden=1280"
+LLAMA = "--model llama:width=320,layers=3,hidden=1024"
 MERGED = "--bpe 256 --condition none"
 PLAIN = "--specials none --condition none"
 ARCHITECTURES = {
@@ -33,9 +33,9 @@ ARCHITECTURES = {
 CHANGES = {
     "without copies": f"{LLAMA} {MERGED}",
     "without merges": f"{LLAMA} --condition none",
-    "1,024 merges": "--model llama:width=384,layers=2,hidden=1024 --bpe 1024 --condition none",
+    "1,024 merges": "--model llama:width=320,layers=3,hidden=960 --bpe 1024 --condition none",
     "256 wide, 5 layers": f"--model llama:width=256,layers=5,hidden=768 {MERGED}",
-    "320 wide, 3 layers": f"--model llama:width=320,layers=3,hidden=1024 {MERGED}",
+    "384 wide, 2 layers": f"--model llama:width=384,layers=2,hidden=1280 {MERGED}",
     "dropout 0.1": f"{LLAMA},dropout=0.1 {MERGED}",
     "AdamW": f"{LLAMA} {MERGED} --optimizer adamw",
 }

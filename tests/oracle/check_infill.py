@@ -1,0 +1,78 @@
+"""What filling in is worth: the loss of bars with what is behind them known, and without.
+
+    check_infill.py -m MODEL [--bars N] RECORDS
+
+Of every test piece of a stream N bars in its middle are scored as the model would write them: under
+--infill, and as a continuation of what is before them. Prints nats a note of both, and the
+difference with its interval of 95 % (bootstrap over pieces).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from midigen.context import context
+from midigen.contrast import interval
+from midigen.draft import Draft
+from midigen.jsonl import RecordReader
+from midigen.modelfolder import Loaded, load
+from midigen.prompts import Task, fill_prompt, make_prompt
+from midigen.record import is_original
+from midigen.rejects import Rejects
+from midigen.sampled import Request, Samples
+from midigen.tokenizers import tokenizer_of
+
+
+def nats(loaded: Loaded, before: list[int], ids: list[int]) -> float:
+    """Return the nats of model ids behind what is read before them."""
+    read = torch.tensor([[*before, *ids[:-1]]])
+    with torch.inference_mode():
+        logits = loaded.model(read)[0, len(before) - 1 :].float()
+        wanted = torch.tensor(ids)
+        return float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-m", "--model", type=Path, required=True)
+    parser.add_argument("--bars", type=int, default=2)
+    parser.add_argument("records", nargs="*", default=["-"])
+    options = parser.parse_args()
+    loaded, rejects = load(options.model), Rejects()
+    tokenizer, rows = tokenizer_of(loaded.vocab.tok), []
+    for record in RecordReader(options.records, rejects):
+        if loaded.split_rule.split(record) != "test" or not is_original(record):
+            continue
+        starts = tokenizer.bar_starts(np.array(record["ids"])).tolist()
+        first = len(starts) // 2
+        if len(starts) < 2 * options.bars + 2:
+            continue
+        task = Task((first + 1, first + options.bars))
+        plan = Samples(loaded, Request(0, task=task)).plan
+        prompt = fill_prompt(plan, make_prompt(plan, record, {}, None), task)
+        true = record["ids"][starts[first] : starts[first + options.bars]]
+        ids = loaded.vocab.encode(true).tolist()
+        filled = Draft(plan, prompt, 0).context
+        plain = context(plan, prompt.conditions, prompt.ids)
+        if max(len(filled), len(plain)) + len(ids) > loaded.window or not plain:
+            continue
+        notes = tokenizer.decode([true]).value.note_num()
+        if notes:
+            rows.append((notes, nats(loaded, filled, ids), nats(loaded, plain, ids)))
+    table = np.array(rows)
+    if not len(table):
+        sys.exit("no test piece is long enough, and short enough for the window")
+    total = table[:, 0].sum()
+    print(f"{len(table)} pieces, {int(total)} notes in {options.bars} bars each")
+    print(f"infill {table[:, 1].sum() / total:.4f} nats a note")
+    print(f"continuation {table[:, 2].sum() / total:.4f} nats a note")
+    gain = interval(table[:, 2] - table[:, 1], table[:, 0])
+    print(f"gain {gain}")
+    return 0 if gain is not None and gain[1] > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
