@@ -55,7 +55,7 @@ def open_port(name: str) -> Iterator[Callable[[bytes], None]]:
     At the end all notes are off. Raises MidigenError where there is no such port, naming those that
     there are, or nothing to reach ports by.
     """
-    import mido  # type: ignore[import-untyped]
+    import mido
 
     try:
         names = mido.get_output_names()
