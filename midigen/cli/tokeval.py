@@ -185,7 +185,7 @@ main = Command(
         ),
         Example(
             "does the model listen to its genres?",
-            "tokeval --contrast tokens.jsonl && tokeval --conditions tokens.jsonl",
+            "tokeval --contrast tokens.jsonl",
         ),
     ),
     sections={

@@ -354,12 +354,12 @@ main = Command(
             "toksample --genre pop -n 10 --seed 1 | tok2midi -o 'pop/{n}.mid'",
         ),
         Example(
-            "bars 9 to 12 of a song, three other ways",
-            "midi2tok song.mid | toksample --infill 9:12 -n 3 | tok2midi -o 'song-{n}.mid'",
+            "bars 5 and 6 of a song, three other ways",
+            "midi2tok song.mid | toksample -m my.model --infill 5:6 -n 3 | tok2midi -o '{n}.mid'",
         ),
         Example(
-            "a bass and drums for a melody",
-            "midi2tok a.mid | toksample --keep-tracks --program bass,drums | tok2midi > band.mid",
+            "a bass for it",
+            "midi2tok song.mid | toksample -m my.model --keep-tracks | tok2midi > b.mid",
         ),
         Example(
             "music without an end, at the first MIDI port",
