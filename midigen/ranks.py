@@ -5,6 +5,7 @@ stream, writes files and speaks.
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,10 +95,27 @@ class Ranks:
         return DistributedDataParallel(model)
 
     def close(self) -> None:
-        if self.size > 1:
+        """Leave the others. A process of torchrun does that by ending (see `end`)."""
+        if self.size > 1 and not _is_of_torchrun():
             import torch.distributed as dist
 
             dist.destroy_process_group()
+
+
+def _is_of_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def end(code: int) -> None:
+    """End a process of torchrun here and now; return in any other.
+
+    While Python tidies up, threads of gloo may still run, and then the process aborts, though all
+    is written.
+    """
+    if _is_of_torchrun():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def join(device: str, *, shard: bool) -> tuple[Ranks, str]:

@@ -358,4 +358,10 @@ smaller than into 64 KiB: text2tok --per 8k.""",
 )
 
 if __name__ == "__main__":
-    main()
+    from midigen.ranks import end
+
+    try:
+        main()
+    except SystemExit as stopped:
+        end(stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None))
+        raise
