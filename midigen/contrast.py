@@ -42,7 +42,8 @@ class Contrast:
 
     name: of the field. split: which pieces. sums: {value: {group: [notes, nats right, nats without,
     nats with wrong values on average, pieces]}}. Raises MidigenError for a model that cannot be
-    asked: without BOS there is nothing to read unasked; with one value none is wrong.
+    asked: without BOS there is nothing to read unasked; with one value none is wrong; one that was
+    trained on a single piece has none to be read.
     """
 
     loaded: Loaded
@@ -60,6 +61,8 @@ class Contrast:
                 f"the model has no BOS, or knows fewer than two values of {self.name}:"
                 " nothing to compare"
             )
+        if self.loaded.split_rule.kind == "tail":
+            raise MidigenError("the model was trained on a single piece: none is held out")
         self._tokenizer = tokenizer_of(vocab.tok)
         if self._tokenizer.medium != "score":
             raise MidigenError(f"{vocab.tok} has no notes and bars to compare over")
@@ -76,10 +79,10 @@ class Contrast:
                 right = known_values(
                     self.loaded.vocab, self.name, condition_values(record, self.name)
                 )
-                held = self.loaded.split_rule.split(record) == self.split
-                if not right or not held or not is_original(record):
-                    continue
                 try:
+                    held = self.loaded.split_rule.split(record) == self.split
+                    if not right or not held or not is_original(record):
+                        continue
                     check_ids(record["ids"], len(self.loaded.vocab.base))
                     ids, ends, notes = self._first_bars(record)
                 except (MidigenError, Reject) as error:

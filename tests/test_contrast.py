@@ -19,6 +19,7 @@ from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
 from midigen.record import Record
 from midigen.rejects import Rejects
+from midigen.split import SplitRule
 from midigen.tokenizers import tokenizer_of
 
 GENRES = {"genre": {"pop": 8, "jazz": 8, "folk": 8}}
@@ -100,6 +101,23 @@ def test_what_trains_and_what_is_unknown_is_passed_over(loaded: Loaded, tmp_path
     ]
     (line,) = contrasted(loaded, tmp_path, [known, *others]).lines()
     assert line["pieces"] == 1
+
+
+def test_one_bad_split_is_one_reject(loaded: Loaded, tmp_path: Path) -> None:
+    good = song(1, "pop", "test")
+    bad = good | {"meta": {"genre": "pop", "split": "third"}}
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines_of([bad, good]))
+    contrast, rejects = Contrast(loaded, "cpu", "genre", 16), Rejects()
+    contrast.read(RecordReader([str(path)], rejects), rejects)
+    assert rejects.total == 1
+    assert [line["pieces"] for line in contrast.lines()] == [1]
+
+
+def test_model_of_a_single_piece_has_none_held_out(loaded: Loaded) -> None:
+    alone = replace(loaded, split_rule=SplitRule("tail", frozenset("a"), frozenset("a")))
+    with pytest.raises(MidigenError, match="none is held out"):
+        Contrast(alone, "cpu", "genre", 16)
 
 
 def test_interval_is_that_of_the_resampled_ratio() -> None:
