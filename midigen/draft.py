@@ -140,7 +140,8 @@ class Draft:
         if len(self.ids) == self.start or not self._is_valid():
             return False
         if self.filling is not None:
-            return len(self.bars) == self.filling.ends_at
+            ends = len(self.bars) == self.filling.bars
+            return len(self.bars) == self.filling.ends_at and not (ends and self._is_silent)
         return not self._is_silent and (self.plan.is_open or len(self.bars) == self._asked)
 
     def _is_valid(self) -> bool:

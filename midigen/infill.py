@@ -56,6 +56,7 @@ class ByProgram:
         self._position = types == "Position"
         self._tempo = types == "Tempo"
         self._is_note = np.isin(types, list(_NOTE))
+        self._pitch = np.isin(types, ("Pitch", "PitchDrum"))
         self._program = np.full(len(types), _NO_PROGRAM)
         self._program[types == "Program"] = [
             int(value)
@@ -70,6 +71,10 @@ class ByProgram:
         """Return the distinct programs of base ids (T,), -1 for drums."""
         found = np.unique(self._program[ids])
         return found[found != _NO_PROGRAM]
+
+    def notes(self, ids: np.ndarray) -> int:
+        """Return how many notes base ids hold."""
+        return int(self._pitch[ids].sum())
 
     def take(self, ids: np.ndarray, programs: np.ndarray, *, tempo: bool) -> np.ndarray:
         """Return `ids` (T,) with the notes of some programs alone; bars and signatures stay.
@@ -161,6 +166,8 @@ class Arranger:
             self._voices.take(base, given, tempo=True),
             self._voices.take(base, missing, tempo=False),
         ]
+        if sum(map(self._voices.notes, parts)) != self._voices.notes(base):
+            return None  # A note does not say its program itself.
         kept, gone = self._vocab.encode_many(parts)
         ends = [np.append(np.flatnonzero(self._starts[part]), len(part)) for part in (kept, gone)]
         # As many whole bars as fit; the window's last may be cut off.

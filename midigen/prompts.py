@@ -99,9 +99,7 @@ def check_task(plan: "Plan", task: Task) -> None:
     if not plan.bar_ids:
         raise MidigenError(f"{plan.vocab.tok} has no token that begins a bar: no filling in")
     if task.voices and not ByProgram(plan.vocab.base).fits:
-        raise MidigenError(
-            f"{plan.vocab.tok}: its notes do not say their program: no --keep-tracks"
-        )
+        raise MidigenError(f"{plan.vocab.tok} cannot be taken apart by programs: no --keep-tracks")
 
 
 def read_prompts(

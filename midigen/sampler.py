@@ -20,6 +20,17 @@ CHUNK = 256
 """Places that are read in one go: bounds the memory of their logits, (B, CHUNK, V)."""
 
 
+RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 2.0),
+    "top_k": (0, 500),
+    "top_p": (0.01, 1.0),
+    "min_p": (0.0, 1.0),
+    "guidance": (0.0, 20.0),
+    "repetition": (0.5, 5.0),
+}
+"""What `Settings` may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The rules in turn: temperature 0 takes the likeliest; top_k 0, top_p 1, min_p 0 are off.
@@ -232,7 +243,9 @@ def stream(model: Any, window: int, draft: Draft, settings: Settings) -> Iterato
         ends = [place for place in draft.bars[told + 1 :] if place < len(draft.ids)]
         ends += [len(draft.ids)] * draft.done
         for end in ends:
-            yield draft.bars[told] if told else draft.start, end
+            begin = draft.bars[told] if told else draft.start
+            if end > begin:
+                yield begin, end
             told += 1
         if not draft.done:
             rows.advance()

@@ -112,6 +112,20 @@ def note_set(ids: list[int]) -> set[tuple[int, int, int]]:
     }
 
 
+def test_notes_that_do_not_say_their_program_stay_where_they_are() -> None:
+    vocab = vocab_with()
+    index = vocab.base.index
+    words = ["Bar_None", "TimeSig_4/4"]
+    for bar in range(12):
+        words += ["Bar_None", "TimeSig_4/4", "Position_0", f"Program_{40 * (bar % 2)}"]
+        for place in range(4):
+            words += [f"Position_{4 * place + 1}", "Pitch_60", "Velocity_63", "Duration_1.0.8"]
+    ids = np.array([index[word] for word in words])
+    arranged = [Arranger(vocab, 1.0)(ids, number * 7919) for number in range(40)]
+    assert any(found is not None for found in arranged)
+    assert not any(found is not None and found.anew for found in arranged)
+
+
 def test_training_windows_are_arranged_at_the_rate_asked_for(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, pieces(60))
     vocab = ModelVocab(tokenizer("remi").vocab, corpus.store.tok, infill=True)
@@ -249,7 +263,12 @@ def test_commands(run: Runner) -> None:
     (sample,) = [json.loads(line) for line in done.out.splitlines()]
     new = {program for program, _, _ in note_set(sample["ids"])} - {0, 40}
     assert new and new <= {-1, *range(32, 40)}
-    for wrong in (("--infill", "3:4", "--bars", "2"), ("--infill", "x"), ("--infill", "4:3")):
+    for wrong in (
+        ("--infill", "3:4", "--bars", "2"),
+        ("--infill", "x"),
+        ("--keep-tracks", "--tempo", "90"),
+        ("--infill", "4:3"),
+    ):
         assert run("toksample", "-m", "m", *wrong, "in.jsonl", code=2).err
     save_tiny(run.folder / "plain", ModelVocab(tokenizer("remi").vocab, tok_of("remi")))
     refused = run("toksample", "-m", "plain", "--infill", "1:2", "in.jsonl", code=1)
