@@ -25,6 +25,26 @@ class Channels(NamedTuple):
     turns: list[tuple[int, int]]
 
 
+class Lasting:
+    """Channels that programs keep from piece to piece; of 16 the one unused for longest goes."""
+
+    def __init__(self) -> None:
+        self._channel: dict[int, int] = {}
+
+    def __call__(self, part: Part) -> Channels:
+        """Return where a part is sent."""
+        program = part.program
+        if program < 0:
+            return _fixed(DRUM_CHANNEL, part)
+        # The order of the keys is that of their last use.
+        channel = self._channel.pop(program, None)
+        if channel is None:
+            free = [c for c in MELODIC_CHANNELS if c not in self._channel.values()]
+            channel = free[0] if free else self._channel.pop(next(iter(self._channel)))
+        self._channel[program] = channel
+        return _fixed(channel, part)
+
+
 def assign(parts: Sequence[Part]) -> list[Channels]:
     """Return the channels of every part.
 

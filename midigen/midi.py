@@ -42,11 +42,10 @@ def midi_bytes(score: Any, tpq: int = TPQ, title: str = "", text: str = "") -> b
     return join_chunks(chunks, tpq)
 
 
-def channel_events(score: Any) -> list[Event]:
+def channel_events(score: Any, channels: Callable[[Part], Channels]) -> list[Event]:
     """Return what a synthesizer gets of a `symusic.Score` in ticks: channel messages, in order."""
     tracks = [_Track(track, lambda tick: tick) for track in score.tracks]
-    channels = assign([track.part for track in tracks])
-    found = [e for t, sent in zip(tracks, channels, strict=True) for e in t.events(sent)]
+    found = [event for track in tracks for event in track.events(channels(track.part))]
     return sorted((e for e in found if e[2][0] != _META_STATUS), key=lambda event: event[:2])
 
 

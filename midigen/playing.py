@@ -11,8 +11,9 @@ from threading import Event, Thread
 from typing import Any
 
 from midigen.barlines import bar_line_s, tick_s
+from midigen.channels import Lasting
 from midigen.errors import MidigenError
-from midigen.midi import channel_events
+from midigen.midi import PROGRAM, channel_events
 
 _AHEAD = 16
 """Pieces that are read before they are played: whoever writes them waits then."""
@@ -78,10 +79,31 @@ def open_port(name: str) -> Iterator[Callable[[bytes], None]]:
                 send(bytes((0xB0 | channel, _ALL_NOTES_OFF, 0)))
 
 
-def messages(score: Any) -> list[Message]:
-    """Return what a port gets of a `symusic.Score` in ticks, by time from its beginning."""
-    found = channel_events(score)
-    return [(tick_s(score, tick), order, data) for tick, order, data in found]
+class Desk:
+    """What a port gets of pieces that follow each other.
+
+    A program keeps its channel, so that a note that sounds on into the next piece is left alone,
+    and is sent again only where its channel had another.
+    """
+
+    def __init__(self) -> None:
+        self._channels = Lasting()
+        self._programs: dict[int, bytes] = {}
+
+    def messages(self, score: Any) -> list[Message]:
+        """Return the messages of a `symusic.Score` in ticks, by time from its beginning."""
+        return [
+            (tick_s(score, tick), order, data)
+            for tick, order, data in channel_events(score, self._channels)
+            if not self._is_known(data)
+        ]
+
+    def _is_known(self, data: bytes) -> bool:
+        """Return whether a message is a program change to what its channel has."""
+        if data[0] & 0xF0 != PROGRAM:
+            return False
+        known, self._programs[data[0]] = self._programs.get(data[0]), data
+        return known == data
 
 
 def length_s(score: Any, bars: int) -> float:
@@ -106,6 +128,7 @@ class Player:
         self._sleep = sleep
         self._waiting: list[tuple[float, int, int, bytes]] = []
         self._numbers = count()
+        self._desk = Desk()
         self.timing = Timing()
 
     def play(self, pieces: Iterable[tuple[Any, int]]) -> None:
@@ -120,7 +143,7 @@ class Player:
                     if end is not None:
                         self.timing.waits.append(now - end)
                     end = now + _LEAD_S
-                for seconds, order, data in messages(score):
+                for seconds, order, data in self._desk.messages(score):
                     entry = (end + seconds, order, next(self._numbers), data)
                     heappush(self._waiting, entry)
                 if self.timing.first is None and self._waiting:

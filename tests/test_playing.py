@@ -13,8 +13,8 @@ from hand_records import lines_of
 from test_filling import song, vocab_with
 from tiny_model import save_tiny
 
-from midigen.midi import channel_events
-from midigen.playing import Player, length_s, messages
+from midigen.channels import DRUM_CHANNEL, Lasting, Part
+from midigen.playing import Desk, Player, length_s
 from midigen.tokenizers import tokenizer_of
 
 ENV = {"OMP_NUM_THREADS": "1"}
@@ -66,9 +66,9 @@ def test_notes_are_sent_when_they_are_due_and_pieces_follow_each_other() -> None
     player = Player(lambda data: sent.append((time_.now, data)), time_.clock, time_.sleep)
     scores = [(score_of(2), 2), (score_of(3), 3)]
     player.play(scores)
-    expected, start = [], 0.0
+    expected, start, desk = [], 0.0, Desk()
     for score, bars in scores:
-        expected += [(start + at, data) for at, _, data in messages(score)]
+        expected += [(start + at, data) for at, _, data in desk.messages(score)]
         start += length_s(score, bars)
     begun = sent[0][0] - expected[0][0]
     assert sorted(data for _, data in sent) == sorted(data for _, data in expected)
@@ -83,12 +83,34 @@ def test_notes_are_sent_when_they_are_due_and_pieces_follow_each_other() -> None
 
 def test_messages_are_the_channel_events_in_seconds() -> None:
     score = score_of(2)
-    found = messages(score)
-    assert [data for _, _, data in found] == [event[2] for event in channel_events(score)]
+    found = Desk().messages(score)
     ons = [at for at, _, data in found if data[0] & 0xF0 == 0x90]
     seconds = score.to("second")
     starts = sorted(note.time for track in seconds.tracks for note in track.notes)
     assert ons == pytest.approx(starts, abs=1e-6)
+
+
+def test_programs_keep_their_channels_from_piece_to_piece() -> None:
+    desk, found = Desk(), []
+    for programs in ((0, 33, -1), (33,), (33, 0)):
+        record = song(1, programs)
+        score = tokenizer_of(record["tok"]).decode([record["ids"]]).value
+        found.append([data for _, _, data in desk.messages(score)])
+    changes = [[data for data in piece if data[0] & 0xF0 == 0xC0] for piece in found]
+    assert [len(piece) for piece in changes] == [3, 0, 0]
+    channel = {data[1]: data[0] & 0x0F for data in changes[0] if data[0] & 0x0F != DRUM_CHANNEL}
+    assert channel.keys() == {0, 33}
+    played = {data[0] & 0x0F for data in found[1] if data[0] & 0xF0 == 0x90}
+    assert played == {channel[33]}
+
+
+def test_the_program_unused_for_longest_loses_its_channel() -> None:
+    lasting = Lasting()
+    own = {program: lasting(Part(program, [])).turns[0][1] for program in range(15)}
+    assert len(set(own.values())) == 15 and DRUM_CHANNEL not in own.values()
+    lasting(Part(0, []))
+    assert lasting(Part(99, [])).turns[0][1] == own[1]
+    assert lasting(Part(0, [])).turns[0][1] == own[0]
 
 
 def test_a_late_piece_is_waited_for() -> None:
