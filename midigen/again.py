@@ -1,16 +1,17 @@
 """A sample made once more, from what its record or MIDI file says of its making."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from midigen.asked import resolve
 from midigen.checkpoints import find
 from midigen.controls import Controls
 from midigen.devices import pick
-from midigen.errors import MidigenError
+from midigen.errors import MidigenError, UsageError
 from midigen.jsonl import RecordReader, RecordWriter
 from midigen.keys import read_key
 from midigen.modelfolder import Loaded, load
@@ -19,7 +20,10 @@ from midigen.prompts import Task
 from midigen.provenance import find_gen
 from midigen.record import Record
 from midigen.sampled import Request, Samples
-from midigen.sampler import Settings
+from midigen.sampler import RANGES, Settings
+
+_MOST_ROWS, _MOST_THREADS = 1 << 16, 1 << 10
+"""More is no run of anybody, and would not end."""
 
 if TYPE_CHECKING:
     from midigen.cli._edge import Run
@@ -27,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """gen: what the sample's record held. request: what makes it and those before it."""
+    """gen: what the sample's record held. request: what makes it and those before it.
+
+    Of a piece in several parts, gen is that of the first.
+    """
 
     gen: dict[str, Any]
     request: Request
@@ -40,7 +47,7 @@ class Again:
     def is_it(self, record: Record) -> bool:
         """Return whether a record is the one that is made again."""
         own = record["gen"]
-        return all(own.get(key) == self.gen.get(key) for key in ("index", "prompt", "bar"))
+        return all(own.get(key) == self.gen.get(key) for key in ("sample", "bar"))
 
 
 def read_again(path: str) -> Again:
@@ -51,6 +58,8 @@ def read_again(path: str) -> Again:
         raise MidigenError(f"{path} does not say what made it: no text event of midigen")
     try:
         return Again(gen, _request(gen))
+    except UsageError as error:
+        raise MidigenError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise MidigenError(
             f"{path}: made by version {gen.get('version')}, which says too little of how: {error!r}"
@@ -68,6 +77,20 @@ def _of_record(data: bytes, path: str) -> dict[str, Any] | None:
 
 def _request(gen: Mapping[str, Any]) -> Request:
     settings, run = gen["settings"], gen["run"]
+    for value, most in (
+        (gen["seed"], None),
+        (gen["index"], None),
+        (run["number"], None),
+        (run["batch"], _MOST_ROWS),
+        (run["threads"], _MOST_THREADS),
+    ):
+        if type(value) is not int or not 0 <= value <= (value if most is None else most):
+            raise ValueError(f"{value!r} is not a number that was written there")
+    if not isinstance(gen["model"], str) or not isinstance(gen["sample"], str):
+        raise TypeError("model and sample are texts")
+    for name, (low, high) in RANGES.items():
+        if not low <= settings[name] <= high:
+            raise ValueError(f"{name} {settings[name]!r} is not in {low:g}..{high:g}")
 
     def of(kind: type) -> dict[str, Any]:
         names = [item.name for item in fields(kind)]
@@ -120,17 +143,22 @@ def make_again(
     paths = run.inputs(files) if again.reads else []
     loaded = _load(again.gen, model)
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
-        samples = Samples(loaded, again.request)
+        asked = resolve(loaded.vocab, again.request.asked)
+        samples = Samples(loaded, replace(again.request, asked=asked))
         reader, writer = RecordReader(paths, faulty), RecordWriter(out, flush=True)
         made = samples.from_prompts(reader, faulty) if again.reads else samples.from_nothing()
         for record in run.progress(made):
             if again.is_it(record):
-                writer.write(record | {"gen": again.gen})
-                break
+                # As it was: the model may lie elsewhere now, and midigen be a newer one.
+                known = {key: again.gen[key] for key in ("model", "run", "version")}
+                writer.write(record | {"gen": record["gen"] | known})
+                if "part" not in record:
+                    break
         if not writer.count:
-            asked = again.gen["prompt"]
-            raise MidigenError(f"{path} went on from the record {asked}, which was not read")
-        run.finish(writer.count, f"1 record, seed {again.request.seed}", faulty)
+            prompt = again.gen["prompt"]
+            raise MidigenError(f"{path} went on from the record {prompt}, which was not read")
+        what = f"{writer.count} record{'s' * (writer.count != 1)}, seed {again.request.seed}"
+        run.finish(writer.count, what, faulty)
 
 
 def _load(gen: Mapping[str, Any], model: str | None) -> Loaded:

@@ -98,6 +98,7 @@ def describe_model(model: str) -> Iterator[str]:
     parts = [f"{len(vocab.base)} base", f"{len(vocab.expansions)} merged"]
     parts.append(f"{sum(map(len, vocab.conditions.values()))} conditions")
     yield f"ids: {len(vocab)} ({', '.join(parts)})"
+    yield f"fills in (--infill, --keep-tracks): {'yes' if vocab.infill else 'no'}"
     for field, counts in vocab.counts.items():
         yield f"{field}: {', '.join(_ranked(counts.items()))}"
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 _KEY = "midigen"
 _MARK = f'{{"{_KEY}":'.encode()
 _TEXT = b"\xff\x01"
@@ -38,7 +40,8 @@ def _text_at(midi: bytes, at: int) -> dict[str, Any] | None:
         for digit in digits:
             length = length << 7 | digit & 0x7F
         try:
-            found = json.loads(midi[at : at + length])
+            # A stranger's file: what orjson does not read cannot stand in a record either.
+            found = orjson.loads(midi[at : at + length])
         except ValueError:
             return None
         gen = found.get(_KEY) if isinstance(found, dict) else None

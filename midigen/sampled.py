@@ -55,12 +55,15 @@ class Request:
 def for_sampling(model: Any, precision: str) -> Any:
     """Return a model as it is for sampling: laid out for it where its plugin does that.
 
-    precision: of the weights; ``auto`` is fp32. Raises UsageError for what no precision is,
+    precision: of the weights; ``auto`` is fp32, and on other devices than a CPU the model itself.
+    Raises UsageError for what no precision is,
     MidigenError for one that the model cannot have.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r} is not {', '.join(PRECISIONS)}")
     make = getattr(model, "decoder", None)
+    if precision == "auto" and next(model.parameters()).device.type != "cpu":
+        return model
     if make is not None:
         return make("fp32" if precision == "auto" else precision)
     if precision not in ("auto", "fp32"):
@@ -98,7 +101,7 @@ class Samples:
 
     def from_nothing(self) -> Iterator[Record]:
         """Yield `count` records, or their bars."""
-        return self._made([unprompted(self.plan, self._request.asked)])
+        return self._made([unprompted(self.plan, self._request.asked)], Rejects())
 
     def from_prompts(self, reader: RecordReader, rejects: Rejects) -> Iterator[Record]:
         """Yield `count` records a prompt, or their bars; one that cannot be used is a reject."""
@@ -108,10 +111,10 @@ class Samples:
         prompts = read_prompts(
             self.plan, reader, rejects, request.asked, request.prompt_bars, request.task
         )
-        return self._made(prompts)
+        return self._made(prompts, rejects)
 
-    def _made(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
-        return self._bars(prompts) if self._request.stream else self._records(prompts)
+    def _made(self, prompts: Iterable[Prompt], rejects: Rejects) -> Iterator[Record]:
+        return self._bars(prompts) if self._request.stream else self._records(prompts, rejects)
 
     def _bars(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
         """Yield the new bars of samples, one after the other, a record each, as they are written.
@@ -136,14 +139,19 @@ class Samples:
         ids = carry(self.plan.vocab.base, draft.ids[:begin], own)
         return ids if self.plan.is_valid(ids) else own
 
-    def _records(self, prompts: Iterable[Prompt]) -> Iterator[Record]:
+    def _records(self, prompts: Iterable[Prompt], rejects: Rejects) -> Iterator[Record]:
         request, loaded = self._request, self._loaded
         self._prepare(self._batch)
         drafts = (
             Draft(self.plan, prompt, index) for prompt in prompts for index in range(request.count)
         )
         for draft in sample(self._model, loaded.window, drafts, request.settings, self._batch):
-            yield self._record(draft)
+            try:
+                yield self._record(draft)
+            except Reject as reject:
+                # A piece with new voices that its own tokenizer does not take.
+                origin = draft.prompt.record or {}
+                rejects.add(origin.get("src", ""), reject.reason, reject.detail)
 
     @property
     def _on_cpu(self) -> bool:
@@ -183,7 +191,7 @@ class Samples:
         if "part" in origin:
             record["part"] = origin["part"]
         place = {"bar": bar} if bar else {}
-        return record | {"aug": {}, "gen": self._gen(draft) | place}
+        return record | {"aug": {}, "gen": self._gen(draft, id) | place}
 
     def _written(self, draft: Draft) -> list[int]:
         """Return the base ids that the record holds."""
@@ -200,7 +208,8 @@ class Samples:
         origin = prompt.record["meta"] if prompt.record is not None else {}
         return meta | {key: origin[key] for key in ("program", "split") if key in origin}
 
-    def _gen(self, draft: Draft) -> dict[str, Any]:
+    def _gen(self, draft: Draft, id: str) -> dict[str, Any]:
+        """Return what made a draft. id: of its piece, the same for all parts."""
         import torch
 
         request, record = self._request, draft.prompt.record
@@ -209,6 +218,7 @@ class Samples:
             "model": str(self._loaded.path),
             "weights": self._loaded.weights_hash,
             "prompt": None if record is None else record["id"],
+            "sample": id,
             "seed": request.seed,
             "index": draft.index,
             "asked": request.asked,

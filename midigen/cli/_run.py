@@ -22,6 +22,18 @@ class Run:
         self.quiet = quiet
         self.exit_code = 0
 
+    def given(self) -> dict[str, str]:
+        """Return the options and arguments on the command line: {parameter: as it is written}."""
+        from typer._click.core import ParameterSource
+        from typer._click.globals import get_current_context
+
+        context = get_current_context()
+        return {
+            str(param.name): param.opts[0]
+            for param in context.command.params
+            if context.get_parameter_source(str(param.name)) == ParameterSource.COMMANDLINE
+        }
+
     def message(self, text: str) -> None:
         """Say one line on stderr, unless --quiet."""
         if not self.quiet:

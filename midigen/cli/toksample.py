@@ -45,10 +45,10 @@ CONTROLS = """\
 --program, --pitch-range, --key and --tempo let through only the ids that fit; they are exact, and
 the tokenizer must have tokens for what is asked. Pitches and keys do not count for drums, where the
 vocabulary tells them apart. --key allows the notes of the major or minor scale, with its leading
-note. The nearest tempo that the vocabulary has is said before the first note and kept. --density
-asks for notes a second of a model that was trained with --condition density (or genre,density).
---repetition-penalty X divides the logits of the notes that the model has in its window (Keskar et
-al. 2019)."""
+note. The nearest tempo that the vocabulary has is said before the first note and kept; it does not
+go with --infill and --keep-tracks, whose pieces have theirs. --density asks for notes a second of a
+model that was trained with --condition density (or genre,density). --repetition-penalty X divides
+the logits of the notes that the model has in its window (Keskar et al. 2019)."""
 
 GUARDS = """\
 A model that has begun to repeat itself would go on for ever. Under the grammar no note is written
@@ -63,6 +63,10 @@ signature and program in force; gen.bar counts them. tok2midi --play sounds them
 next ones are written; tee keeps them. Without a length the piece goes on until the pipe is closed,
 or Ctrl-C. The tokenizer must have a token that begins a bar."""
 
+AGAIN_WITH = frozenset(
+    ("again", "files", "model", "output", "force", "rejects", "strict", "quiet", "traceback")
+)
+
 AGAIN = """\
 What made a sample stands in its record under gen, and tok2midi writes it into the MIDI file as a
 text event, where midi2tok finds it. --again FILE makes that sample once more: the same bytes on the
@@ -71,8 +75,8 @@ model if it lies elsewhere now."""
 
 PRECISION = """\
 The default model reads its weights once for every token. --precision int8 makes them a quarter as
-large, which is faster from some ten million weights on, and costs 0.02 % of the loss; bf16 is half
-as large, for processors with instructions for it."""
+large, which was nearly twice as fast at 34 million weights, and cost 0.02 % of the loss of the
+model that it was measured on; bf16 is half as large. Other models sample in fp32."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the
@@ -259,10 +263,9 @@ def toksample(
     if again is not None:
         from midigen.again import make_again
 
-        asked: list[object] = [genre, artist, era, year, condition, bars, tokens, seconds, seed]
-        asked += [infill, batch, program, pitch_range, key, tempo, density, prompt_bars]
-        if continues or only_new or keep_tracks or any(value is not None for value in asked):
-            raise UsageError("--again makes a sample as it was made: it goes with -m alone")
+        other = [option for name, option in run.given().items() if name not in AGAIN_WITH]
+        if other:
+            raise UsageError(f"--again makes a sample as it was made: not with {', '.join(other)}")
         make_again(
             run,
             again,
@@ -286,7 +289,7 @@ def toksample(
     if task.fills:
         given = {"--bars": bars, "--tokens": tokens, "--seconds": seconds}
         given |= {"--prompt-bars": prompt_bars, "--continue": continues or None}
-        given |= {"--stream": stream or None}
+        given |= {"--stream": stream or None, "--tempo": tempo}
         given |= {"--keep-tracks": (infill is not None and keep_tracks) or None}
         chosen = "--infill" if infill is not None else "--keep-tracks"
         for name, excluded in given.items():

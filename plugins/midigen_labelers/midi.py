@@ -33,8 +33,8 @@ class MidiLabeler:
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any] | None:
         """Raises Reject: ``no_file``, ``other_file``, and those of reading a file."""
-        if "gen" in record:
-            return None
+        if "gen" in record and "md5" not in record:
+            return None  # It never was a file.
         data = self._find(record)
         events = read_many([ingest(data).midi])
         if events.rejects:
