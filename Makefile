@@ -55,6 +55,7 @@ check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slow
 	$(BIN)/python tests/oracle/check_events.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_tokenizers.py -j 2
 	$(BIN)/python tests/oracle/check_samples.py -j 2
+	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_infill.py -m plugins/midigen_starter/weights
 	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
 	$(BIN)/python tests/oracle/check_mutations.py
 	$(BIN)/python tests/oracle/check_kills.py $(SHARED)/corpus/pop909
@@ -65,7 +66,8 @@ bench: $(INSTALLED) $(VENV)/.tools ## measure on the music of SHARED=FOLDER, and
 	    $(BIN)/python tests/bench/bench_tokenizers.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_stream.py $(SHARED)/corpus/pop909 && \
 	    $(BIN)/python tests/bench/bench_pipeline.py $(SHARED)/corpus && \
-	    $(BIN)/python tests/bench/bench_models.py; \
+	    $(BIN)/python tests/bench/bench_models.py && \
+	    $(BIN)/python tests/bench/bench_sampling.py; \
 	} | $(BIN)/python tests/bench/table.py
 
 compare: $(INSTALLED) $(VENV)/.tools ## train every architecture for ten minutes on POP909 of SHARED=FOLDER, and print their losses: an hour

@@ -38,28 +38,29 @@ class Leak:
         return asdict(self) | {"shared": round(self.shared, 4)}
 
 
-def passages(pitches: np.ndarray) -> np.ndarray:
-    """Return a 64-bit hash of every passage of pitches (N,): (max(0, N - LENGTH),) uint64.
+def passages(pitches: np.ndarray, length: int = LENGTH) -> np.ndarray:
+    """Return a 64-bit hash of every passage of pitches (N,): (max(0, N - length),) uint64.
 
     A passage that repeats one note or two in turns says nothing and is left out.
     """
     steps = np.diff(pitches).astype(np.int64).view(np.uint64)
-    count = len(steps) - LENGTH + 1
+    count = len(steps) - length + 1
     if count <= 0:
         return np.empty(0, np.uint64)
     found = np.zeros(count, np.uint64)
-    for k in range(LENGTH):
+    for k in range(length):
         found = (found + steps[k : k + count] + np.uint64(1)) * _BASE
         found ^= found >> np.uint64(29)
-    moving = np.lib.stride_tricks.sliding_window_view(np.diff(pitches), LENGTH)
+    moving = np.lib.stride_tricks.sliding_window_view(np.diff(pitches), length)
     dull = (moving[:, 2:] == moving[:, :-2]).all(axis=1)
     return found[~dull]
 
 
 class Passages:
-    """The passages of base ids of one vocabulary."""
+    """The passages of base ids of one vocabulary, of `length` intervals."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, length: int = LENGTH) -> None:
+        self._length = length
         self._moves = Moves(tokenizer)
         words = [kind.lower() for kind in tokenizer.vocab.types]
         # Ends of notes have pitches too; only beginnings make a melody.
@@ -68,9 +69,13 @@ class Passages:
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Return the distinct passages of a sequence (T,), ascending."""
+        return np.unique(self.all(ids))
+
+    def all(self, ids: np.ndarray) -> np.ndarray:
+        """Return the passages of a sequence (T,), in order."""
         pitches = np.where(self._ends.take(ids), -1, self._moves.pitch.take(ids))
         pitches[self._moves.drum_places(ids)] = -1
-        return np.unique(passages(pitches[pitches >= 0]))
+        return passages(pitches[pitches >= 0], self._length)
 
 
 def find_leaks(corpus: Corpus, tokenizer: Tokenizer) -> list[Leak]:

@@ -17,7 +17,7 @@ from midigen.modelvocab import FIELDS, ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
 from midigen.registry import load as load_plugin
-from midigen.schedule import Schedule, default_rate
+from midigen.schedule import PARTS, Schedule, default_rate
 from midigen.settings import DEFAULT_PRESET, Settings
 from midigen.spec import parse_params, parse_spec
 from midigen.split import SplitRule
@@ -92,6 +92,9 @@ def prepare(
             f"too little to train on: {corpus.train.tokens} tokens in {len(corpus.train)} pieces,"
             f" a window is {settings.window}; give more pieces or a shorter --window"
         )
+    if settings.window_growth:
+        # Whether conditions leave room in the shortest.
+        windows.cut(PARTS[0])
     model = build_model(name, config, len(vocab), settings.seed)
     if initial is not None:
         initial.fill(model, vocab)
@@ -223,4 +226,5 @@ def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedul
         settings.lr_min,
         settings.lr_factor,
         steps_an_epoch,
+        settings.window_growth,
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from midigen.errors import MidigenError, UsageError
 from midigen.modelfolder import write_json
-from midigen.schedule import KINDS
+from midigen.schedule import KINDS, PARTS
 
 Unit = Literal["steps", "minutes", "epochs"]
 DEFAULT_MINUTES = 20.0
@@ -20,7 +20,8 @@ class Settings:
 
     model: a spec of a model plugin; preset: what its settings are unless the spec says otherwise.
     stride: 0: a piece is cut into windows, which are packed into rows; else it is read in windows
-    that start so many ids apart. epoch_share: how much of the windows an epoch takes.
+    that start so many ids apart. window_growth: the share of the run over which windows grow to
+    their length (`midigen.schedule`). epoch_share: how much of the windows an epoch takes.
     optimizer auto: muon, but adamw where that cannot be (--lora, --shard).
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
     clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
@@ -36,12 +37,13 @@ class Settings:
     model: str = "llama"
     preset: str = DEFAULT_PRESET
     window: int = 512
+    window_growth: float = 0.0
     stride: int = 0
     batch: int = 4096
     lr: float = 0.0
     optimizer: str = "auto"
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.1
+    weight_decay: float = 0.3
     clip: float = 1.0
     label_smoothing: float = 0.0
     schedule: str = "cosine"
@@ -75,6 +77,7 @@ class Settings:
             "batch": (self.window, 1 << 30),
             "lr": (0.0, 10.0),
             "stride": (0, self.window),
+            "window_growth": (0.0, 1.0),
             "weight_decay": (0.0, 10.0),
             "clip": (0.0, 1e9),
             "label_smoothing": (0.0, 0.9),
@@ -96,6 +99,10 @@ class Settings:
             if not low <= value <= high:
                 option = self.unit if name == "amount" else _option(name)
                 raise UsageError(f"--{option} {value:g} is not in {low:g}..{high:g}")
+        if self.window_growth and self.window % PARTS[0]:
+            raise UsageError(
+                f"--window-growth begins with an eighth of --window; {self.window} has none"
+            )
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise UsageError(f"--betas {self.betas}: both must be in 0..1, 1 excluded")
         for name, choices in (

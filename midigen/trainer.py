@@ -15,7 +15,7 @@ from midigen.optimizer import Optimizer
 from midigen.prefetch import Prefetch
 from midigen.schedule import Schedule
 from midigen.settings import Settings
-from midigen.windows import Batch, Windows
+from midigen.windows import Batch, Place, Windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,16 +60,18 @@ class Trainer:
         self._since_line = 0
         self._line_at = self._saved_at = 0.0
         self._eval_s = 0.0
+        self._parts = 1
+        self._data: Prefetch[Batch] | None = None
 
     def run(self, bar: Any, stop: Callable[[], bool]) -> Ending:
         """Train. Raises MidigenError if the loss is no number any more."""
-        data = Prefetch(self.windows.batches(self.settings.rows, self.progress.place), ahead=4)
         try:
-            return self._loop(data, bar, stop)
+            return self._loop(bar, stop)
         finally:
-            data.close()
+            if self._data is not None:
+                self._data.close()
 
-    def _loop(self, data: Prefetch[Batch], bar: Any, stop: Callable[[], bool]) -> Ending:
+    def _loop(self, bar: Any, stop: Callable[[], bool]) -> Ending:
         progress, ranks = self.progress, self.ranks
         started = time.monotonic() - progress.elapsed
         stopped: float = stop()
@@ -77,8 +79,9 @@ class Trainer:
             if stopped:
                 self.save()
                 return "stopped"
-            batch = next(data)
-            rate = self.schedule.rate(progress.step, self._share(), progress.reductions)
+            share = self._share()
+            batch = self._next_batch(self.schedule.parts(share))
+            rate = self.schedule.rate(progress.step, share, progress.reductions)
             self._steps.append(self.optimizer.step(batch, rate))
             progress.step += 1
             progress.tokens += batch.scored
@@ -97,6 +100,23 @@ class Trainer:
         progress.finished = True
         self.save()
         return "done"
+
+    def _next_batch(self, parts: int) -> Batch:
+        """Return the next batch in windows of a `parts`-th of the length."""
+        if self._data is None or parts != self._parts:
+            if self._data is not None:
+                self._data.close()
+            place = self.progress.place
+            if place.parts != parts:
+                place = Place(parts=parts)
+            batches = self.windows.cut(parts).batches(self.settings.rows * parts, place)
+            self._data, self._parts = Prefetch(batches, ahead=4), parts
+        return next(self._data)
+
+    @property
+    def _window(self) -> int:
+        """Of the last step."""
+        return self.settings.window // self._parts
 
     def _share(self) -> float:
         return self.schedule.progress(self.progress.step, self.progress.elapsed)
@@ -180,6 +200,7 @@ class Trainer:
             "event": "eval",
             "step": progress.step,
             "tokens": progress.tokens,
+            "window": self._window,
             "train_loss": round(recent, 5) if recent is not None else None,
             "val": report.all.to_json(),
             "best": round(progress.best, 5),
@@ -193,9 +214,9 @@ class Trainer:
         return early
 
     def score(self, held_out: HeldOut) -> Report:
-        """Return the losses of the model as it is now."""
+        """Return the losses of the model as it is now, in windows as it learns from now."""
         model = self.optimizer.compute.eval()
-        return held_out.score(model, self.settings.window, self.optimizer.device)
+        return held_out.score(model, self._window, self.optimizer.device)
 
     def save(self) -> None:
         self._read_steps()

@@ -35,11 +35,15 @@ BLOCK = 1024
 
 
 class Place(NamedTuple):
-    """Where in the data training stands: the next row is number `row` of the block."""
+    """Where in the data training stands: the next row is number `row` of the block.
+
+    parts: windows are a `parts`-th of their length (`Windows.cut`), and epochs their own.
+    """
 
     epoch: int = 0
     block: int = 0
     row: int = 0
+    parts: int = 1
 
 
 START = Place()
@@ -84,14 +88,17 @@ class Windows:
         infill: float = 0.0,
     ) -> None:
         self.window = window
+        self.parts = 1
         self._span = span
         self._prefixes = prefixes
+        self._vocab = vocab
         self._bos = vocab.bos if span.begins else None
         self._eos = vocab.eos if span.ends else None
         self._pad = vocab.pad or 0
         self._seed = seed
         self._unit = unit
         self._dropout = dropout
+        self._infill = infill
         self._arrange = Arranger(vocab, infill) if infill else None
         # All conditions of any piece must leave most of the window for music.
         self.body = (window - prefixes.longest) // unit * unit
@@ -103,6 +110,28 @@ class Windows:
         self._stride = min(self.body, max(unit, stride // unit * unit)) if stride else self.body
         self._share = share
         self._lengths = span.length + (self._eos is not None)
+
+    def cut(self, parts: int) -> "Windows":
+        """Return windows of a `parts`-th of the length over the same pieces, in another order.
+
+        Raises MidigenError where conditions leave no room in them.
+        """
+        if parts == 1:
+            return self
+        shorter = Windows(
+            self._span,
+            self._prefixes,
+            self._vocab,
+            self.window // parts,
+            self._seed + (parts << 32),
+            unit=self._unit,
+            dropout=self._dropout,
+            stride=0 if self._stride == self.body else self._stride // parts,
+            share=self._share,
+            infill=self._infill,
+        )
+        shorter.parts = parts
+        return shorter
 
     def _first(self, epoch: int) -> np.ndarray:
         """The length of every piece's first chunk: whole in epoch 0, then moving the borders.
@@ -141,7 +170,7 @@ class Windows:
                 held = []
 
     def _rows(self, place: Place) -> Iterator[tuple[Row, Place]]:
-        epoch, block, row = place
+        epoch, block, row, _ = place
         while True:
             ends, first = self.chunk_ends(epoch), self._first(epoch)
             total = int(ends[-1])
@@ -152,7 +181,7 @@ class Windows:
                 chunks = self._chunks(order(np.arange(low, high)), ends, first, epoch)
                 rows = self._pack(chunks, epoch, number)
                 for k in range(row, len(rows)):
-                    yield self._fill(rows[k]), Place(epoch, number, k + 1)
+                    yield self._fill(rows[k]), Place(epoch, number, k + 1, self.parts)
                 row = 0
             epoch, block = epoch + 1, 0
 

@@ -1,6 +1,7 @@
 """Sampling: lengths, the grammar, prompts, the cache, and what each sample depends on."""
 
 from collections import Counter
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from midigen.asked import resolve
 from midigen.barlines import bar_line, bar_line_s
 from midigen.constrain import Lifted
 from midigen.context import carry, context
-from midigen.draft import Draft
+from midigen.draft import LOOPS, Draft
 from midigen.errors import MidigenError, Reject
 from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
@@ -185,6 +186,34 @@ def test_an_open_sample_ends_within_32_bars_and_is_not_silent_for_long() -> None
     (draft,) = write(biased(vocab, *ids_of("Bar_None", "TimeSig_4/4")), plan_for(vocab))
     assert bars_and_notes(draft.ids) == (32, [5, 10, 15, 20, 25, 30])
     assert draft.ids[:9] == (ids_of("Bar_None", "TimeSig_4/4") * 5)[:9]
+
+
+class Round(Fixed):
+    """A model that writes the same ids over and over: each is behind the one before it."""
+
+    def __init__(self, vocab: ModelVocab, ids: list[int]) -> None:
+        super().__init__(torch.zeros(len(vocab), len(vocab)))
+        self.logits[vocab.bos or 0, ids[0]] = 100.0
+        for before, behind in zip(ids, ids[1:] + ids[:1], strict=True):
+            self.logits[before, behind] = 100.0
+
+    def step(self, ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        cache.length += ids.shape[1]
+        return self.logits[ids]
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_no_more_than_eight_bars_in_a_row_are_the_same(merges: bool) -> None:
+    vocab = tiny_vocab(merges=some_merges("remi") if merges else ())
+    bar = ids_of("Bar_None", "TimeSig_4/4", "Position_0", "Program_0", "Pitch_60", "Velocity_63")
+    model = Round(vocab, [*bar, *ids_of("Duration_1.0.8")])
+    (draft,) = write(model, plan_for(vocab, Limits(bars=30)))
+    ends = [*draft.bars[:30], len(draft.ids)]
+    bars = [tuple(draft.ids[a:b]) for a, b in pairwise(ends)]
+    runs = [len(list(run)) for _, run in groupby(bars)]
+    assert len(bars) == 30 and max(runs) == LOOPS == 8
+    (draft,) = write(model, plan_for(vocab, Limits(tokens=100), grammar=None))
+    assert draft.ids == ([*bar, *ids_of("Duration_1.0.8")] * 15)[:100]
 
 
 def test_the_end_must_wait_for_the_last_bar_that_was_asked_for() -> None:

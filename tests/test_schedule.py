@@ -1,6 +1,7 @@
 """The learning rate over a run, and the settings that make it."""
 
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def test_a_plateau_lowers_the_rate_as_torch_does() -> None:
         found.append(schedule.rate(5, 0.5, progress.reductions))
         progress.watch(loss, 2)
     assert found == wanted
+
+
+def test_windows_double_from_an_eighth_over_a_share_of_the_run() -> None:
+    schedule = Schedule(1.0, 1000, growth=0.6)
+    parts = [schedule.parts(step / 1000) for step in range(1001)]
+    assert [len(list(run)) for _, run in groupby(parts)] == [200, 200, 200, 401]
+    assert sorted(set(parts)) == [1, 2, 4, 8] and parts == sorted(parts, reverse=True)
+    assert {Schedule(1.0, 10).parts(k / 10) for k in range(11)} == {1}
+    with pytest.raises(UsageError, match="an eighth of --window; 100 has none"):
+        Settings(window=100, window_growth=0.5)
 
 
 def test_larger_models_learn_slower() -> None:

@@ -99,11 +99,12 @@ def test_weights_depend_on_the_seed_and_the_records_not_on_their_order(
     assert a == b != c
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(("number", "growth"), [(signal.SIGINT, 0), (signal.SIGKILL, 0.7)])
 def test_a_stopped_run_goes_on_bit_for_bit(
-    run: Runner, stream: Path, number: signal.Signals
+    run: Runner, stream: Path, number: signal.Signals, growth: float
 ) -> None:
     args = ("--steps", "90", *(x if x != "3" else "45" for x in TINY))
+    args += ("--window", "64", "--window-growth", str(growth))
     run("toktrain", stream, "-o", "whole", *args)
     process = started(run, stream, "-o", "part", *args, steps=6)
     process.send_signal(number)

@@ -115,6 +115,21 @@ def test_targets_are_the_ids_behind(corpus: Corpus) -> None:
                     assert targets[place] == inputs[place + 1]
 
 
+def test_shorter_windows_read_the_same_pieces_and_go_on_from_their_places(corpus: Corpus) -> None:
+    whole = windows_of(corpus, 96)
+    short = whole.cut(2)
+    assert whole.cut(1) is whole and short.window == 48
+    batches = list(islice(short.batches(6), 4))
+    assert batches[0].ids.shape == (6, 48) and batches[0].after.parts == 2
+    assert (batches[0].ids != next(windows_of(corpus, 48).batches(6)).ids).any()
+    again = next(short.batches(6, batches[2].after))
+    assert (again.ids == batches[3].ids).all() and again.after == batches[3].after
+    counts = [sum(batch.scored for batch in epoch_of(w, 0)) for w in (whole, short)]
+    assert abs(counts[0] - counts[1]) <= 48
+    with pytest.raises(MidigenError, match="a window of 6 leaves"):
+        whole.cut(16)
+
+
 def test_conditions_are_dropped_field_by_field(corpus: Corpus) -> None:
     vocab = vocab_of(corpus)
     genres = set(vocab.conditions["genre"].values())

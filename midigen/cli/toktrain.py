@@ -44,6 +44,10 @@ def toktrain(
     window: Annotated[
         int | None, Option(metavar="N", help="Tokens that the model sees at once (512).")
     ] = None,
+    window_growth: Annotated[
+        float | None,
+        Option(metavar="P", help="Share of the run over which windows grow from an eighth (0)."),
+    ] = None,
     stride: Annotated[
         int | None,
         Option(metavar="N", help="Windows that start N tokens apart, instead of packed ones."),
@@ -62,7 +66,7 @@ def toktrain(
         str | None, Option(metavar="A,B", help="Averages of AdamW and Adamax (0.9,0.95).")
     ] = None,
     weight_decay: Annotated[
-        float | None, Option(metavar="X", help="Decoupled weight decay of matrices (0.1).")
+        float | None, Option(metavar="X", help="Decoupled weight decay of matrices (0.3).")
     ] = None,
     clip: Annotated[
         float | None, Option(metavar="X", help="Largest norm of the gradient (1); 0: any.")
@@ -200,6 +204,7 @@ def toktrain(
         "preset": preset,
         "model": model,
         "window": window,
+        "window_growth": window_growth,
         "stride": stride,
         "epoch_share": epoch_share,
         "batch": batch,
@@ -313,7 +318,11 @@ one with none. The rule lies in split.json.""",
 100 of the run and falls along a cosine to its end; --schedule, --warmup, --lr-min, --lr-factor
 and --plateau change that. Validation, --evals times in the run, reads
 whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
-without gain the run ends.""",
+without gain the run ends.
+
+--window-growth P cuts windows into eighths at first, then quarters and halves, until that share of
+the run is behind. Short windows teach faster what is near, and cost less; what the model says of
+things that come again needs long ones. A long --window gains most.""",
         "FILLING IN": """\
 --infill-rate P arranges that share of the windows so that some bars come last, behind what is
 before and behind them, or the notes of some programs, behind all others: so the model learns what

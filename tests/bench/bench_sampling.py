@@ -1,0 +1,222 @@
+"""Tokens a second of sampling: `toksample`'s loop, `transformers`, and reading all anew each time.
+
+The 34-million-parameter `llama` (width 512, 8 layers, vocabulary 1,024, untrained), the same
+weights on all sides, 512 new tokens: one sample at a time in fp32 and in int8, and 16 side by side;
+`transformers`' generate with its cache in fp32. How fast memory is read is measured in the same run
+(the sum of a gigabyte that was written before, by all cores). Then 1,024 tokens, against a forward
+pass over all that is there for every token, which is timed at every 32nd length and added up. Last,
+whole processes: 1,024 tokens of the starter model, and `import torch`. Sides take turns; numbers
+are medians of the rounds. Prints a line of JSON for each part.
+"""
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from midigen.modelfolder import Loaded
+from midigen.modelvocab import ModelVocab
+from midigen.plan import Limits
+from midigen.registry import load, tokenizer
+from midigen.sampled import Request, Samples, for_sampling
+from midigen.split import SplitRule
+
+BIN = Path(sys.executable).parent
+SIZE, NEW, LONG, STEP = 1024, 512, 1024, 32
+GIGABYTE = 1 << 30
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def loaded_model() -> Loaded:
+    """Return the model, as it is before training, with a vocabulary of 1,024 ids."""
+    remi = tokenizer("remi")
+    tok = f"{remi.spec}#{remi.vocab.fingerprint}"
+    left = SIZE - len(ModelVocab(remi.vocab, tok))
+    # Ids that are read and never written: each id that is written is one token.
+    names = {"genre": {f"genre {i}": 1 for i in range(left)}}
+    vocab = ModelVocab(remi.vocab, tok, conditions=names)
+    assert len(vocab) == SIZE
+    plugin = load("models", "llama")
+    torch.manual_seed(0)
+    model = plugin.build(plugin.Config(width=512, layers=8, head=64, hidden=2048), len(vocab))
+    return Loaded(model.eval(), vocab, SplitRule(), LONG, Path("untrained"), "0" * 16)
+
+
+def writing(loaded: Loaded, precision: str, rows: int, tokens: int) -> Callable[[], None]:
+    """Return what writes `rows` samples side by side, of exactly so many tokens, by any ids."""
+    limits = Limits(tokens=tokens)
+    request = Request(
+        0, rows, limits=limits, use_grammar=False, batch=rows, precision=precision, threads=THREADS
+    )
+    samples = Samples(loaded, request)
+
+    def work() -> None:
+        for record in samples.from_nothing():
+            assert len(record["ids"]) == tokens
+
+    return work
+
+
+def hugging_face(loaded: Loaded, tokens: int) -> Callable[[], Any]:
+    """Return `transformers`' generate with the same weights."""
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    c: Any = loaded.model.config
+    config = LlamaConfig(
+        vocab_size=len(loaded.vocab),
+        hidden_size=c.width,
+        intermediate_size=c.inner,
+        num_hidden_layers=c.layers,
+        num_attention_heads=c.heads,
+        max_position_embeddings=LONG,
+        rms_norm_eps=c.eps,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    model = LlamaForCausalLM(config).eval()
+    missing = model.load_state_dict(loaded.model.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    asked = GenerationConfig(
+        max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True, top_k=0, use_cache=True
+    )
+    ids = torch.ones(1, 1, dtype=torch.int64)
+
+    def work() -> None:
+        with torch.inference_mode():
+            assert model.generate(ids, asked).shape == (1, tokens + 1)
+
+    return work
+
+
+def taking_turns(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each, after one turn that does not count."""
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            took = seconds(work)
+            if turn:
+                found[name].append(took)
+            print(f"{name}: {took:.2f} s", file=sys.stderr)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def bench_batch_one(loaded: Loaded, rounds: int) -> dict[str, Any]:
+    memory = torch.ones(GIGABYTE // 4)
+    rows = 16
+    works = {
+        "midigen_fp32": writing(loaded, "fp32", 1, NEW),
+        "midigen_int8": writing(loaded, "int8", 1, NEW),
+        "midigen_fp32_16_rows": writing(loaded, "fp32", rows, NEW),
+        "memory": lambda: memory.sum(),
+    }
+    if importlib.util.find_spec("transformers"):
+        works["transformers_fp32"] = hugging_face(loaded, NEW)
+    took = taking_turns(works, rounds)
+    count = sum(weight.numel() for weight in loaded.model.parameters())
+    rate = {name: (rows if "rows" in name else 1) * NEW / s for name, s in took.items()}
+    bandwidth = GIGABYTE / took["memory"]
+    result: dict[str, Any] = {
+        "parameters": count,
+        "tokens_per_s": {name: round(r) for name, r in rate.items() if name != "memory"},
+        "memory_gb_per_s": round(bandwidth * 1e-9, 1),
+        "share_of_memory": {
+            "fp32": round(rate["midigen_fp32"] * count * 4 / bandwidth, 3),
+            "int8": round(rate["midigen_int8"] * count / bandwidth, 3),
+        },
+        "16_rows_over_one": round(rate["midigen_fp32_16_rows"] / rate["midigen_fp32"], 2),
+    }
+    if "transformers_fp32" in rate:
+        result["times_transformers"] = {
+            kind: round(rate[f"midigen_{kind}"] / rate["transformers_fp32"], 2)
+            for kind in ("fp32", "int8")
+        }
+    return result
+
+
+def bench_anew(loaded: Loaded, rounds: int) -> dict[str, Any]:
+    """Return how sampling compares with reading all again for every token, and how logits do."""
+    ids = torch.randint(4, SIZE, (1, LONG), generator=torch.Generator().manual_seed(0))
+    model = loaded.model
+    step = for_sampling(model, "fp32")
+
+    def anew() -> float:
+        total = 0.0
+        with torch.inference_mode():
+            for length in range(STEP, LONG + 1, STEP):
+                total += STEP * seconds(lambda n=length: model(ids[:, :n]))
+        return total
+
+    with torch.inference_mode():
+        whole, cache = model(ids), step.new_cache(1, LONG)
+        one = torch.cat([step.step(ids[:, i : i + 1], cache) for i in range(LONG)], dim=1)
+    write = {kind: writing(loaded, kind, 1, LONG) for kind in ("fp32", "int8")}
+    rows = []
+    for turn in range(rounds + 1):
+        row = [anew(), *map(seconds, write.values())]
+        rows += [row] if turn else []
+    took = [statistics.median(column) for column in zip(*rows, strict=True)]
+    return {
+        "tokens": LONG,
+        "anew_s": round(took[0], 1),
+        "midigen_s": {kind: round(s, 2) for kind, s in zip(write, took[1:], strict=True)},
+        "times": {kind: round(took[0] / s, 1) for kind, s in zip(write, took[1:], strict=True)},
+        "largest_difference_of_logits": float(f"{(whole - one).abs().max():.1e}"),
+    }
+
+
+def bench_start(rounds: int) -> dict[str, Any]:
+    def run(*command: str) -> Callable[[], Any]:
+        return lambda: subprocess.run(command, check=True, capture_output=True)
+
+    took = taking_turns(
+        {
+            "import_torch": run(sys.executable, "-c", "import torch"),
+            "starter": run(str(BIN / "toksample"), "--tokens", "1024", "--seed", "1"),
+        },
+        rounds,
+    )
+    return {
+        "seconds": {name: round(s, 2) for name, s in took.items()},
+        "times_import": round(took["starter"] / took["import_torch"], 2),
+    }
+
+
+THREADS = torch.get_num_threads()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=[], help="of batch, anew, start; else all")
+    parser.add_argument("--rounds", type=int, default=5, help="their median counts (default: 5)")
+    options = parser.parse_args()
+    parts = options.parts or ["start", "batch", "anew"]
+    if "start" in parts:
+        result = bench_start(options.rounds)
+        print(json.dumps({"bench": "starter, 1,024 tokens, process and all", **result}), flush=True)
+    loaded = loaded_model()
+    if "batch" in parts:
+        result = bench_batch_one(loaded, options.rounds)
+        print(json.dumps({"bench": "sampling 512 tokens, llama", **result}), flush=True)
+    if "anew" in parts:
+        result = bench_anew(loaded, options.rounds)
+        print(json.dumps({"bench": "sampling against reading all anew", **result}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
