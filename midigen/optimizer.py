@@ -54,11 +54,11 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
         from midigen.muon import Muon
 
         inner = inner_matrices(model)
-        rules.append(Muon(inner.values(), weight_decay=settings.weight_decay))
+        rules.append(Muon(inner.values(), weight_decay=settings.decay))
         stepped = set(inner.values())
         weights = [w for w in weights if w not in stepped]
     groups: list[dict[str, Any]] = [
-        {"params": [w for w in weights if w.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [w for w in weights if w.dim() >= 2], "weight_decay": settings.decay},
         {"params": [w for w in weights if w.dim() < 2], "weight_decay": 0.0},
     ]
     if kind == "adamax":

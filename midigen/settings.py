@@ -24,8 +24,8 @@ class Settings:
     their length (`midigen.schedule`). epoch_share: how much of the windows an epoch takes.
     optimizer auto: muon, but adamw where that cannot be (--lora, --shard).
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
-    clip 0: gradients are not clipped. schedule, warmup, lr_min, lr_factor: as in
-    `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
+    weight_decay None: 0.3 with Muon, else 0.1; clip 0: gradients are not clipped. schedule, warmup,
+    lr_min, lr_factor: as in `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
     `midigen.lora`, 0: all weights learn.
     condition: fields in order. condition_least: pieces that a value needs. stratify: the field of
     which every value gets test pieces, "" for none. infill_rate: the share of windows that teach to
@@ -43,7 +43,7 @@ class Settings:
     lr: float = 0.0
     optimizer: str = "auto"
     betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.3
+    weight_decay: float | None = None
     clip: float = 1.0
     label_smoothing: float = 0.0
     schedule: str = "cosine"
@@ -96,6 +96,8 @@ class Settings:
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
+            if value is None:
+                continue
             if not low <= value <= high:
                 option = self.unit if name == "amount" else _option(name)
                 raise UsageError(f"--{option} {value:g} is not in {low:g}..{high:g}")
@@ -126,6 +128,13 @@ class Settings:
         if self.optimizer != "auto":
             return self
         return replace(self, optimizer="adamw" if shard or self.lora else "muon")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay that holds."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 0.3 if self.chosen().optimizer == "muon" else 0.1
 
     @property
     def rows(self) -> int:

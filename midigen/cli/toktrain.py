@@ -66,7 +66,8 @@ def toktrain(
         str | None, Option(metavar="A,B", help="Averages of AdamW and Adamax (0.9,0.95).")
     ] = None,
     weight_decay: Annotated[
-        float | None, Option(metavar="X", help="Decoupled weight decay of matrices (0.3).")
+        float | None,
+        Option(metavar="X", help="Weight decay of matrices (0.3 with Muon, else 0.1)."),
     ] = None,
     clip: Annotated[
         float | None, Option(metavar="X", help="Largest norm of the gradient (1); 0: any.")

@@ -19,8 +19,9 @@ from typing import Any
 from safetensors import safe_open
 
 BIN = Path(sys.executable).parent
-LLAMA = "--model llama:width=320,layers=3,hidden=1024"
-MERGED = "--bpe 256 --condition none"
+LLAMA = "--model llama:width=256,layers=5,hidden=736"
+GROWN = "--window 2048 --window-growth 0.7 --condition none"
+MERGED = f"--bpe 256 {GROWN}"
 PLAIN = "--specials none --condition none"
 ARCHITECTURES = {
     "llama": f"{LLAMA} {MERGED}",
@@ -32,9 +33,10 @@ ARCHITECTURES = {
 }
 CHANGES = {
     "without copies": f"{LLAMA} {MERGED}",
-    "without merges": f"{LLAMA} --condition none",
-    "1,024 merges": "--model llama:width=320,layers=3,hidden=960 --bpe 1024 --condition none",
-    "256 wide, 5 layers": f"--model llama:width=256,layers=5,hidden=768 {MERGED}",
+    "windows of 512": f"{LLAMA} --bpe 256 --condition none --window 512",
+    "without merges": f"{LLAMA} {GROWN}",
+    "1,024 merges": f"--model llama:width=256,layers=5,hidden=672 --bpe 1024 {GROWN}",
+    "320 wide, 3 layers": f"--model llama:width=320,layers=3,hidden=1024 {MERGED}",
     "384 wide, 2 layers": f"--model llama:width=384,layers=2,hidden=1280 {MERGED}",
     "dropout 0.1": f"{LLAMA},dropout=0.1 {MERGED}",
     "AdamW": f"{LLAMA} {MERGED} --optimizer adamw",
