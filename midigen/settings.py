@@ -25,8 +25,8 @@ class Settings:
     optimizer auto: muon, but adamw where that cannot be (--lora, --shard).
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
     weight_decay None: 0.3 with Muon, else 0.1; clip 0: gradients are not clipped. schedule, warmup,
-    lr_min, lr_factor: as in `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
-    `midigen.lora`, 0: all weights learn.
+    lr_min, lr_factor: as in `midigen.schedule`; plateau: validations without gain that make a
+    plateau. lora: the rank of `midigen.lora`, 0: all weights learn.
     condition: fields in order. condition_least: pieces that a value needs. stratify: the field of
     which every value gets test pieces, "" for none. infill_rate: the share of windows that teach to
     fill in.
