@@ -128,7 +128,7 @@ def toksample(
             max=2,
             help="Higher is more surprising; 0 always takes the likeliest.",
         ),
-    ] = 0.9,
+    ] = 1.0,
     top_k: Annotated[
         int,
         Option(
@@ -145,7 +145,7 @@ def toksample(
             max=1,
             help="From the likeliest that together have this chance.",
         ),
-    ] = 0.9,
+    ] = 0.97,
     min_p: Annotated[
         float,
         Option(
