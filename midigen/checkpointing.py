@@ -19,7 +19,8 @@ FILE = "state.safetensors"
 class Progress:
     """Where a run stands. elapsed: seconds of training. tokens: targets learned from.
 
-    best: lowest validation loss, at step `best_step`. bad: validations since without gain.
+    best: lowest validation loss, at step `best_step`. bad: validations since without gain; both in
+    windows of a `best_parts`-th of their length, as longer ones do not compare.
     next_eval: the number of the next validation. low, flat, reductions: the loss that a plateau is
     measured from, validations at about that loss, plateaus met (`midigen.schedule`).
     """
@@ -30,12 +31,18 @@ class Progress:
     place: Place = field(default_factory=Place)
     best: float | None = None
     best_step: int = 0
+    best_parts: int = 1
     bad: int = 0
     next_eval: int = 1
     low: float | None = None
     flat: int = 0
     reductions: int = 0
     finished: bool = False
+
+    def begin_windows(self, parts: int) -> None:
+        """Forget the validations in windows of another length."""
+        if parts != self.best_parts:
+            self.best, self.best_parts, self.bad, self.low, self.flat = None, parts, 0, None, 0
 
     def watch(self, loss: float, patience: int) -> None:
         """Take note of a validation: more than `patience` without gain are a plateau.

@@ -56,8 +56,7 @@ def for_sampling(model: Any, precision: str) -> Any:
     """Return a model as it is for sampling: laid out for it where its plugin does that.
 
     precision: of the weights; ``auto`` is fp32, and on other devices than a CPU the model itself.
-    Raises UsageError for what no precision is,
-    MidigenError for one that the model cannot have.
+    Raises UsageError for what no precision is, MidigenError for one that the model cannot have.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r} is not {', '.join(PRECISIONS)}")

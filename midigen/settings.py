@@ -77,7 +77,7 @@ class Settings:
             "batch": (self.window, 1 << 30),
             "lr": (0.0, 10.0),
             "stride": (0, self.window),
-            "window_growth": (0.0, 1.0),
+            "window_growth": (0.0, 0.9),
             "weight_decay": (0.0, 10.0),
             "clip": (0.0, 1e9),
             "label_smoothing": (0.0, 0.9),

@@ -189,6 +189,7 @@ class Trainer:
         report = self.score(self.val)
         loss = report.all.nats / report.all.tokens
         progress.next_eval = int(self._share() * settings.evals + 1e-9) + 1
+        progress.begin_windows(self._parts)
         if progress.best is None or loss < progress.best:
             progress.best, progress.best_step, progress.bad = loss, progress.step, 0
             self.save_best()
@@ -208,7 +209,7 @@ class Trainer:
         }
         self._losses = []
         self.metrics.write(line)
-        early = 0 < settings.patience <= progress.bad
+        early = self._parts == 1 and 0 < settings.patience <= progress.bad
         progress.finished = early
         self.save()
         return early

@@ -126,7 +126,7 @@ class Windows:
             self._seed + (parts << 32),
             unit=self._unit,
             dropout=self._dropout,
-            stride=0 if self._stride == self.body else self._stride // parts,
+            stride=0 if self._stride == self.body else max(1, self._stride // parts),
             share=self._share,
             infill=self._infill,
         )

@@ -28,6 +28,25 @@ def load(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return model
 
 
+def hugging_face(c: Any, vocab_size: int, window: int, **more: Any) -> Any:
+    """Return the model of `transformers` with the shape of a `llama`."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocab_size,
+            hidden_size=c.width,
+            intermediate_size=c.inner,
+            num_hidden_layers=c.layers,
+            num_attention_heads=c.heads,
+            max_position_embeddings=window,
+            rms_norm_eps=c.eps,
+            tie_word_embeddings=c.tied,
+            **more,
+        )
+    )
+
+
 def causal(T: int) -> Tensor:
     """Return bool (T, T): True where a place must not look."""
     return torch.ones(T, T, dtype=torch.bool).triu(1)

@@ -127,6 +127,18 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     )
 
 
+def test_what_is_best_in_short_windows_neither_ends_a_run_nor_is_kept(
+    run: Runner, stream: Path
+) -> None:
+    args = ("--window", "64", "--window-growth", "0.6", "--evals", "20", "--lr", "1e-12")
+    out = run("toktrain", stream, "-o", "m", "--steps", "40", *TINY, *args, "--patience", "1").out
+    evals, (final,) = events(out, "eval"), events(out, "final")
+    assert sorted({line["window"] for line in evals}) == [8, 16, 32, 64]
+    assert evals[-1]["window"] == 64 and evals[-1]["step"] < 40
+    kept = next(line for line in evals if line["step"] == final["step"])
+    assert kept["window"] == 64
+
+
 def weights_of(path: Path) -> dict[str, list[Any]]:
     from safetensors.numpy import load_file
 

@@ -321,9 +321,10 @@ and --plateau change that. Validation, --evals times in the run, reads
 whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
 without gain the run ends.
 
---window-growth P cuts windows into eighths at first, then quarters and halves, until that share of
-the run is behind. Short windows teach faster what is near, and cost less; what the model says of
-things that come again needs long ones. A long --window gains most.""",
+--window-growth P, at most 0.9, begins with windows of an eighth of the length, then of a quarter
+and a half, until that share of the run is behind. Short ones put more pieces into a batch and teach
+faster what is near; long ones teach what comes again. A long --window gains most. Validations read
+windows as long as training does; those before the full length neither end the run nor are kept.""",
         "FILLING IN": """\
 --infill-rate P arranges that share of the windows so that some bars come last, behind what is
 before and behind them, or the notes of some programs, behind all others: so the model learns what
@@ -355,8 +356,9 @@ and writes it again greedily. Exit code 0: every token was right. The outcome go
 JSON object; nothing is written to disk.""",
         "METRICS": """\
 A JSON object a line. event is train (loss of the step, learning rate, tokens a second), eval (the
-mean training loss since the last one; val: losses in nats a token, a note and a bar) or final (the
-kept weights on all of validation and test, in all and for each genre).
+mean training loss since the last one; val: losses in nats a token, a note and a bar, in windows of
+`window` tokens) or final (the kept weights on all of validation and test, in all and for each
+genre).
 
 Of text, losses are a token and a byte, and bits_byte is bits a byte.""",
         "TEXT": """\

@@ -32,7 +32,7 @@ from midigen.settings import Settings
 from midigen.windows import START, Batch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from plain_models import PLAIN, train_step
+from plain_models import PLAIN, hugging_face, train_step
 
 
 class Case(NamedTuple):
@@ -91,21 +91,8 @@ class Logits(nn.Module):
     """The model of `transformers` with the same shape as ours, returning logits alone."""
 
     def __init__(self, config: Any, vocab_size: int, window: int) -> None:
-        from transformers import LlamaConfig, LlamaForCausalLM
-
         super().__init__()
-        self.model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=vocab_size,
-                hidden_size=config.width,
-                intermediate_size=config.inner,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                max_position_embeddings=window,
-                tie_word_embeddings=config.tied,
-                use_cache=False,
-            )
-        )
+        self.model = hugging_face(config, vocab_size, window, use_cache=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         logits: Tensor = self.model(input_ids=ids).logits

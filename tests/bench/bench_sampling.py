@@ -29,6 +29,9 @@ from midigen.registry import load, tokenizer
 from midigen.sampled import Request, Samples, for_sampling
 from midigen.split import SplitRule
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from plain_models import hugging_face
+
 BIN = Path(sys.executable).parent
 SIZE, NEW, LONG, STEP = 1024, 512, 1024, 32
 GIGABYTE = 1 << 30
@@ -70,25 +73,12 @@ def writing(loaded: Loaded, precision: str, rows: int, tokens: int) -> Callable[
     return work
 
 
-def hugging_face(loaded: Loaded, tokens: int) -> Callable[[], Any]:
+def generating(loaded: Loaded, tokens: int) -> Callable[[], Any]:
     """Return `transformers`' generate with the same weights."""
-    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+    from transformers import GenerationConfig
 
-    c: Any = loaded.model.config
-    config = LlamaConfig(
-        vocab_size=len(loaded.vocab),
-        hidden_size=c.width,
-        intermediate_size=c.inner,
-        num_hidden_layers=c.layers,
-        num_attention_heads=c.heads,
-        max_position_embeddings=LONG,
-        rms_norm_eps=c.eps,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
-    model = LlamaForCausalLM(config).eval()
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+    model = hugging_face(loaded.model.config, len(loaded.vocab), LONG, **ends).eval()
     missing = model.load_state_dict(loaded.model.state_dict(), strict=False)
     assert not missing.unexpected_keys
     asked = GenerationConfig(
@@ -125,7 +115,7 @@ def bench_batch_one(loaded: Loaded, rounds: int) -> dict[str, Any]:
         "memory": lambda: memory.sum(),
     }
     if importlib.util.find_spec("transformers"):
-        works["transformers_fp32"] = hugging_face(loaded, NEW)
+        works["transformers_fp32"] = generating(loaded, NEW)
     took = taking_turns(works, rounds)
     count = sum(weight.numel() for weight in loaded.model.parameters())
     rate = {name: (rows if "rows" in name else 1) * NEW / s for name, s in took.items()}

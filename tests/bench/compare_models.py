@@ -22,7 +22,7 @@ BIN = Path(sys.executable).parent
 LLAMA = "--model llama:width=256,layers=5,hidden=736"
 GROWN = "--window 2048 --window-growth 0.7 --condition none"
 MERGED = f"--bpe 256 {GROWN}"
-PLAIN = "--specials none --condition none"
+PLAIN = "--specials none --condition none --lr 1e-2 --weight-decay 0.1"
 ARCHITECTURES = {
     "llama": f"{LLAMA} {MERGED}",
     "musictransformer": f"--model musictransformer {PLAIN} --window 256",

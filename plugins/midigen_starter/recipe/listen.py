@@ -3,7 +3,7 @@
 Every note is a decaying sum of five harmonics; drums are left out. Mono, 16 bits, 16 kHz.
 """
 
-import sys
+import argparse
 import wave
 
 import numpy as np
@@ -16,8 +16,11 @@ HARMONICS = (1.0, 0.5, 0.25, 0.12, 0.06)
 
 
 def main() -> None:
-    source, target = sys.argv[1:]
-    midi = pretty_midi.PrettyMIDI(source)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="MIDI file")
+    parser.add_argument("target", help="WAV file")
+    options = parser.parse_args()
+    midi = pretty_midi.PrettyMIDI(options.source)
     sound = np.zeros(int((midi.get_end_time() + 1.0) * RATE))
     for instrument in midi.instruments:
         for note in [] if instrument.is_drum else instrument.notes:
@@ -34,7 +37,7 @@ def main() -> None:
                 note.velocity * tone * np.exp(-DECAY * t) * release * attack
             )
     sound *= 0.9 / max(1e-9, np.abs(sound).max())
-    with wave.open(target, "wb") as out:
+    with wave.open(options.target, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
