@@ -68,7 +68,7 @@ def loaded_of(job: Job) -> Any:
     llama = load("models", "llama")
     torch.manual_seed(0)
     model = llama.build(llama.Config(width=32, layers=1, head=16), len(vocab)).eval()
-    return Loaded(model, vocab, SplitRule(), WINDOW, Path("untrained"), "0" * 16)
+    return Loaded(model, {}, vocab, SplitRule(), WINDOW, Path("untrained"), "0" * 16)
 
 
 def check(job: Job) -> tuple[Job, Counter[str], float]:
