@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip
 TORCH ?= $(shell cat $(VENV)/torch 2>/dev/null)
 TORCH_ARGS = $(if $(filter http%,$(firstword $(TORCH))),--index-url $(TORCH) torch,$(TORCH))
 CONSTRAINTS = $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
-SOURCES := pyproject.toml constraints.txt $(shell find midigen plugins manpages -type f ! -name '*.pyc')
+SOURCES := pyproject.toml constraints.txt $(shell find midigen plugins manpages -type f ! -name '*.pyc' ! -name '*.so')
 # A developer's editable install serves everything; without one, the package is installed normally.
 INSTALLED := $(if $(wildcard $(VENV)/.editable),$(VENV)/.editable,$(VENV)/.installed)
 MUSIC := $(if $(DEMO),,$(VENV)/.music)

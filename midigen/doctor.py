@@ -81,7 +81,8 @@ def _plugin(group: str, name: str) -> tuple[str, bool]:
             read_config(plugin().path)
     except MidigenError as error:
         return f"midigen.{group} {name}: fault: {error}", True
-    return f"midigen.{group} {name}: ok", False
+    about = getattr(plugin, "about", None)
+    return f"midigen.{group} {name}: ok{f', {about()}' if about else ''}", False
 
 
 def describe_model(model: str) -> Iterator[str]:

@@ -166,7 +166,7 @@ class Samples:
             import torch
 
             torch.set_num_threads(self._request.threads)
-        elif self._on_cpu:
+        elif self._on_cpu and not getattr(self._model, "is_compiled", False):
             limit_threads(self._loaded.model, rows)
 
     def _record(self, draft: Draft, ids: list[int] | None = None, bar: int = 0) -> Record:

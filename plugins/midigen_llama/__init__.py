@@ -1,5 +1,6 @@
 """`llama`: RoPE, SwiGLU, RMSNorm, tied embeddings; parameter names of Hugging Face's LLaMA."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midigen_llama.config import PRESETS, LlamaConfig, from_hf, hf_config
@@ -21,6 +22,15 @@ class Plugin:
         from midigen_llama.model import Llama
 
         return Llama(config, vocab_size)
+
+    def about(self) -> str:
+        """Return how it samples on this machine's CPU."""
+        from midigen_llama.native import library
+
+        found = library()
+        if found is None:
+            return "samples with PyTorch: there was no C compiler when midigen was installed"
+        return f"samples with its compiled step ({Path(found._name).name.split('.')[0]})"
 
 
 plugin = Plugin()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from midigen.errors import MidigenError
 from midigen.layers.cache import Cache
+from midigen_llama.folding import folded_head, folded_layers, turns
 
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
@@ -39,24 +40,15 @@ class Decoder(nn.Module):
     def __init__(self, model: "Llama", precision: str) -> None:
         super().__init__()
         self.model = model
-        c = self.config = model.config
+        self.config = model.config
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        body: Any = model.model
-        scale = c.head**-0.5
         self._layers = []
         with torch.no_grad():
-            for block in body.layers:
-                before, after = block.input_layernorm.weight, block.post_attention_layernorm.weight
-                attention, mlp = block.self_attn, block.mlp
-                q = _side_by_side(attention.q_proj.weight, c.head) * scale
-                k = _side_by_side(attention.k_proj.weight, c.head)
-                qkv = torch.cat((q, k, attention.v_proj.weight)) * before
-                gate_up = torch.cat((mlp.gate_proj.weight, mlp.up_proj.weight)) * after
-                weights = (qkv, attention.o_proj.weight, gate_up, mlp.down_proj.weight)
+            for folded in folded_layers(model):
+                gate_up = torch.cat((folded.gate, folded.up))
+                weights = (folded.qkv, folded.out, gate_up, folded.down)
                 self._layers.append(tuple(_product(weight, precision) for weight in weights))
-            table: Any = model.lm_head or body.embed_tokens
-            head = table.weight * body.norm.weight
-            self._head = _product(head, precision)
+            self._head = _product(folded_head(model), precision)
         self._turns = torch.empty(0)
 
     def new_cache(self, batch: int, length: int) -> Cache:
@@ -126,17 +118,9 @@ class Decoder(nn.Module):
     def _turn(self, start: int, count: int) -> Tensor:
         """Return exp(i angle) (count, 1, D/2) of places `start` and on; the table grows."""
         if len(self._turns) < start + count:
-            c, device = self.config, self.model.model.embed_tokens.weight.device
-            powers = torch.arange(0, c.head, 2, dtype=torch.float32, device=device) / c.head
-            places = torch.arange(max(1024, 2 * (start + count)), device=device)
-            angles = places.float()[:, None, None] / c.theta**powers
-            self._turns = torch.polar(torch.ones_like(angles), angles)
+            device = self.model.model.embed_tokens.weight.device
+            self._turns = turns(self.config, max(1024, 2 * (start + count)), device)
         return self._turns[start : start + count]
-
-
-def _side_by_side(weight: Tensor, head: int) -> Tensor:
-    """Return rows (heads * D, K) with dimensions i and i + D/2 of each head next to each other."""
-    return weight.unflatten(0, (-1, 2, head // 2)).transpose(1, 2).flatten(0, 2)
 
 
 def _product(weight: Tensor, precision: str) -> Product:

@@ -1,0 +1,228 @@
+"""Sampling on a CPU with a compiled step (native/step.c), where there is one.
+
+The library is built when midigen is installed, if there is a C compiler, and loaded with ctypes; it
+knows nothing of Python. The structures here are those of step.c.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from ctypes import c_double, c_int, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from midigen.errors import MidigenError
+from midigen.layers.cache import Cache
+from midigen_llama.config import LlamaConfig
+from midigen_llama.folding import folded_head, folded_layers, turns
+
+if TYPE_CHECKING:
+    from midigen_llama.model import Llama
+
+LANES, BLOCK = 16, 32
+PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
+"""`enum precision` of products.h; in int8 the library says which of two."""
+IN_FOURS = 3
+FAULTS = {1: "no memory for a step", 2: "an id that is not in the vocabulary"}
+
+
+class Matrix(ctypes.Structure):
+    _fields_ = (
+        *((name, c_void_p) for name in ("weights", "scale", "sums")),
+        *((name, c_int64) for name in ("outputs", "inputs")),
+    )
+
+
+class Layer(ctypes.Structure):
+    _fields_ = tuple((name, Matrix) for name in ("qkv", "out", "gate_up", "down"))
+
+
+SIZES = ("width", "heads", "groups", "head", "inner", "vocab", "layers", "precision")
+
+
+class Model(ctypes.Structure):
+    _fields_ = (
+        *((name, c_int64) for name in SIZES),
+        ("eps", c_double),
+        ("table", c_void_p),
+        ("layer", ctypes.POINTER(Layer)),
+        ("logits", Matrix),
+    )
+
+
+class Step(ctypes.Structure):
+    _fields_ = (
+        ("batch", c_int64),
+        ("count", c_int64),
+        ("ids", c_void_p),
+        ("starts", c_void_p),
+        ("length", c_int64),
+        ("capacity", c_int64),
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("turns", c_void_p),
+        ("result", c_void_p),
+    )
+
+
+BUILDS = ("vnni", "avx512", "avx2", "plain")
+"""What the library is built for, the best first; see pyproject.toml."""
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the compiled step, None where midigen was installed without a compiler."""
+    return next(libraries(), None)
+
+
+def libraries() -> Iterator[ctypes.CDLL]:
+    """Yield the builds that run here, the best first."""
+    for build in BUILDS:
+        for path in Path(__file__).parent.glob(f"_step_{build}.*"):
+            try:
+                found = ctypes.CDLL(str(path))
+            except OSError:  # built for another machine
+                continue
+            found.midigen_step.argtypes = (ctypes.POINTER(Model), ctypes.POINTER(Step), c_int)
+            if found.midigen_runs():
+                yield found
+
+
+def int8_kind() -> int:
+    """Return how this processor wants int8."""
+    found = library()
+    assert found is not None
+    return int(found.midigen_int8())
+
+
+def can_step(config: LlamaConfig, weight: Tensor) -> bool:
+    """Return whether there is a compiled step for such a model, where its weights are."""
+    fits = config.head % LANES == 0 and weight.dtype == torch.float32
+    return fits and weight.device.type == "cpu" and library() is not None
+
+
+class NativeDecoder(nn.Module):
+    """`Llama` for sampling: `new_cache` and `step` as there. Its cache holds keys in its own order.
+
+    precision: of the weights, one of `PRECISIONS`; all else is fp32. A row's logits are the same to
+    the last bit whatever is read beside it, and whatever the number of threads.
+    """
+
+    is_compiled = True
+
+    def __init__(self, model: "Llama", precision: str) -> None:
+        super().__init__()
+        found = library()
+        assert found is not None
+        self._library, self.model = found, model
+        c = self.config = model.config
+        self._kind = int8_kind() if precision == "int8" else PRECISIONS[precision]
+        self._kept: list[Tensor] = []  # what the structures point at
+        self._vocab = len(model.model.embed_tokens.weight)
+        self._turns = torch.empty(0)
+        with torch.no_grad():
+            layers = [
+                Layer(
+                    self._matrix(folded.qkv),
+                    self._matrix(folded.out),
+                    self._matrix(_beside(folded.gate, folded.up)),
+                    self._matrix(_padded(folded.down, 1, LANES)),
+                )
+                for folded in folded_layers(model)
+            ]
+            self._model = Model(
+                width=c.width,
+                heads=c.heads,
+                groups=c.groups,
+                head=c.head,
+                inner=-(-c.inner // LANES) * LANES,
+                vocab=self._vocab,
+                layers=c.layers,
+                precision=self._kind,
+                eps=c.eps,
+                table=self._keep(model.model.embed_tokens.weight.detach()),
+                layer=(Layer * c.layers)(*layers),
+                logits=self._matrix(folded_head(model)),
+            )
+
+    def new_cache(self, batch: int, length: int) -> Cache:
+        """Return an empty cache for `batch` rows of up to `length` places."""
+        c = self.config
+        return Cache(batch, length, c.layers, c.groups, c.head, torch.device("cpu"), torch.float32)
+
+    def step(self, ids: Tensor, cache: Cache) -> Tensor:
+        """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
+
+        Raises MidigenError where the cache has no room for them.
+        """
+        B, T = ids.shape
+        cache.check_room(T)
+        ids, starts = ids.contiguous(), cache.starts.contiguous()
+        end = cache.length + T
+        if len(self._turns) < end:
+            table = turns(self.config, max(1024, 2 * end), torch.device("cpu"))
+            self._turns = torch.view_as_real(table).contiguous()
+        result = torch.empty(B, T, self._vocab)
+        keys, values = _addresses(cache.keys), _addresses(cache.values)
+        step = Step(
+            B,
+            T,
+            ids.data_ptr(),
+            starts.data_ptr(),
+            cache.length,
+            cache.capacity,
+            ctypes.addressof(keys),
+            ctypes.addressof(values),
+            self._turns[cache.length].data_ptr(),
+            result.data_ptr(),
+        )
+        threads = torch.get_num_threads()
+        fault = self._library.midigen_step(self._model, step, threads)
+        if fault:
+            raise MidigenError(f"sampling: {FAULTS[fault]}")
+        cache.advance(T)
+        return result
+
+    def _keep(self, values: Tensor) -> int:
+        """Return where values are, for as long as this decoder is."""
+        values = values.contiguous()
+        self._kept.append(values)
+        return values.data_ptr()
+
+    def _matrix(self, weight: Tensor) -> Matrix:
+        """Lay a matrix (N, K) out as products.h says."""
+        N, K = weight.shape
+        weight = _padded(weight, 0, BLOCK)
+        if self._kind in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
+            wanted = torch.float32 if self._kind == PRECISIONS["fp32"] else torch.bfloat16
+            blocks = weight.to(wanted).unflatten(0, (-1, BLOCK)).transpose(1, 2)
+            return Matrix(self._keep(blocks), None, None, N, K)
+        scale = weight.abs().amax(dim=1).clamp(min=1e-12) / 127
+        whole = (weight / scale[:, None]).round().to(torch.int8)
+        blocks = whole.unflatten(0, (-1, BLOCK))
+        if self._kind == IN_FOURS:
+            blocks = blocks.unflatten(2, (-1, 4))
+        sums = whole.sum(1, dtype=torch.int32)
+        blocks = blocks.transpose(1, 2)
+        return Matrix(self._keep(blocks), self._keep(scale), self._keep(sums), N, K)
+
+
+def _addresses(tensors: list[Tensor]) -> Any:
+    """Return where tensors are, as an array that C can read."""
+    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+def _padded(weight: Tensor, dim: int, multiple: int) -> Tensor:
+    """Return a matrix with zeros behind its rows (dim 0) or columns (1), to a multiple."""
+    more = -weight.shape[dim] % multiple
+    return F.pad(weight, (0, more) if dim == 1 else (0, 0, 0, more)) if more else weight
+
+
+def _beside(gate: Tensor, up: Tensor) -> Tensor:
+    """Return LANES rows of one, the same of the other, and so on."""
+    rows = (_padded(part, 0, LANES).unflatten(0, (-1, LANES)) for part in (gate, up))
+    return torch.stack(tuple(rows), dim=1).flatten(0, 2)

@@ -1,0 +1,151 @@
+"""Sampling's compiled step: the logits of the model, whatever is computed beside them."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import torch
+from midigen_llama import native, plugin
+from midigen_llama.config import LlamaConfig
+from midigen_llama.decoder import Decoder
+from midigen_llama.model import Llama
+from midigen_llama.native import NativeDecoder, library
+
+from midigen.errors import MidigenError
+
+V = 100
+pytestmark = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="midigen was installed without a C compiler"
+)
+SHAPES = {
+    "plain": LlamaConfig(width=64, layers=2, head=16),
+    "groups": LlamaConfig(width=128, layers=3, head=32, kv_heads=2),
+    "one head": LlamaConfig(width=48, layers=1, head=48),
+    "inner width of no multiple": LlamaConfig(width=64, layers=2, head=16, hidden=101),
+    "untied": LlamaConfig(width=64, layers=2, head=64, tied=False),
+}
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def made(config: LlamaConfig) -> Llama:
+    """Return a model of which every weight counts."""
+    torch.manual_seed(3)
+    model = plugin.build(config, V).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(1.0, 0.2) if weight.dim() == 1 else weight.mul_(3)
+    return model
+
+
+def some_ids(*shape: int) -> torch.Tensor:
+    return torch.randint(0, V, shape, generator=torch.Generator().manual_seed(4))
+
+
+def steps(decoder: NativeDecoder, ids: torch.Tensor, *counts: int) -> torch.Tensor:
+    """Return the logits of ids (B, T), so many read at a time."""
+    cache = decoder.new_cache(len(ids), ids.shape[1])
+    return torch.cat([decoder.step(part, cache) for part in ids.split(counts, dim=1)], dim=1)
+
+
+def test_library_is_there() -> None:
+    assert library() is not None
+
+
+@pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES)
+def test_logits_are_those_of_the_model(config: LlamaConfig) -> None:
+    model, ids = made(config), some_ids(3, 40)
+    decoder = model.decoder("fp32")
+    assert isinstance(decoder, NativeDecoder)
+    with torch.no_grad():
+        found = steps(decoder, ids, 17, 1, 1, 4, 1, 16)
+        torch.testing.assert_close(found, model(ids), atol=1e-4, rtol=1e-5)
+
+
+def test_rows_padded_on_the_left_give_the_same_logits() -> None:
+    model, ids = made(SHAPES["groups"]), some_ids(2, 12)
+    decoder = model.decoder("fp32")
+    cache = decoder.new_cache(2, 12)
+    cache.starts = torch.tensor([0, 5])
+    padded = ids.clone()
+    padded[1, 5:] = ids[1, :7]
+    found = torch.cat([decoder.step(part, cache) for part in padded.split((8, 1, 3), 1)], 1)
+    with torch.no_grad():
+        torch.testing.assert_close(found[0], model(ids[:1])[0], atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(found[1, 5:], model(ids[1:, :7])[0], atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_row_is_the_same_bit_for_bit_whatever_is_beside_it(precision: str) -> None:
+    decoder, ids = made(SHAPES["plain"]).decoder(precision), some_ids(19, 9)
+    together = steps(decoder, ids, 9)
+    torch.set_num_threads(1)
+    for row in (0, 3, 18):
+        alone = steps(decoder, ids[row : row + 1], 4, *[1] * 5)
+        assert torch.equal(alone[0], together[row])
+
+
+def narrowed(weight: torch.Tensor, precision: str) -> torch.Tensor:
+    """Return weights that the precision holds exactly."""
+    if precision == "bf16":
+        return weight.bfloat16().float()
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    return (weight / scale).round() * scale
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int8 in fours"])
+def test_narrow_weights_are_all_that_is_narrow(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = library()
+    assert found is not None
+    if precision == "int8 in fours" and found.midigen_int8() != native.IN_FOURS:
+        pytest.skip("this processor does not add up bytes in fours")
+    if precision == "int8":
+        monkeypatch.setattr(native, "int8_kind", lambda: native.PRECISIONS["int8"])
+    model = made(LlamaConfig(width=64, layers=2, head=16, hidden=101, copies=False))
+    with torch.no_grad():
+        for weight in model.parameters():
+            # Norms of 1 and a power of 2 for attention: what is folded in changes no digit.
+            weight.fill_(1) if weight.dim() == 1 else weight.copy_(narrowed(weight, precision))
+        ids = some_ids(2, 20)
+        logits = steps(model.decoder(precision.split()[0]), ids, 10, *[1] * 10)
+        whole = model(ids)
+    torch.testing.assert_close(logits, whole, atol=2e-4 * float(whole.abs().max()), rtol=0)
+
+
+def test_without_the_library_or_for_odd_heads_it_is_pytorch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    odd = made(LlamaConfig(width=24, layers=1, head=8))
+    assert isinstance(odd.decoder("fp32"), Decoder)
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert isinstance(made(SHAPES["plain"]).decoder("fp32"), Decoder)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    decoder = made(SHAPES["plain"]).decoder("fp32")
+    cache = decoder.new_cache(1, 4)
+    with pytest.raises(MidigenError, match="do not fit a cache of 4"):
+        decoder.step(some_ids(1, 5), cache)
+    for id in (-1, V):
+        with pytest.raises(MidigenError, match="not in the vocabulary"):
+            decoder.step(torch.tensor([[id]]), cache)
+    assert cache.length == 0
+
+
+def test_a_forked_process_steps_on() -> None:
+    decoder, ids = made(SHAPES["plain"]).decoder("fp32"), some_ids(2, 6)
+    before = steps(decoder, ids, 6)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if torch.equal(steps(decoder, ids, 3, 3), before) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert torch.equal(steps(decoder, ids, 6), before)
