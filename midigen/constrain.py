@@ -48,8 +48,11 @@ class Lifted:
         self._classes: list[int] = (
             list(range(self._base)) if classes is None else np.asarray(classes).tolist()
         )
-        # One id stands for each class. (The last one: any will do.)
-        self._example = {c: i for i, c in enumerate(self._classes)}
+        self._members: dict[int, list[int]] = {}
+        for id, c in enumerate(self._classes):
+            self._members.setdefault(c, []).append(id)
+        # One id stands for each class: any will do.
+        self._example = {c: ids[0] for c, ids in self._members.items()}
         self._root = _Node()
         self._group_of = self._grow()
         size = self._base + len(self._expansions)
@@ -107,6 +110,15 @@ class Lifted:
         for base_id in self._expansions[id - self._base]:
             state = self.grammar.step(state, base_id)
         return state
+
+    def branches(self, state: Any) -> dict[Hashable, list[int]]:
+        """Return the states that one base id leads to, and by which ids."""
+        base = self.grammar.mask(state)
+        found: dict[Hashable, list[int]] = {}
+        for ids in self._members.values():
+            if base[ids[0]]:
+                found.setdefault(self.grammar.step(state, ids[0]), []).extend(ids)
+        return found
 
     def accepting(self, state: Any) -> bool:
         return self.grammar.accepting(state)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 QUIET = 5
 """Bars behind the last note of which the last must have one: 1 % of the corpus rest for longer."""
 
+SILENT = 64
+"""Ids behind which the first note must come; of half as many as were asked, if that is less."""
+
 LOOPS = 8
 """Bars that may be the same in a row: of 99.9 % of the corpus no more than four are."""
 
@@ -98,6 +101,9 @@ class Draft:
             allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_loop(self._without_doubles(allowed))
+        if self._must_sound():
+            near = allowed & plan.toward_note(self._state)
+            allowed = near if near.any() else allowed
         if self.filling is not None:
             allowed = self.filling.restrict(self, allowed)
         if plan.controls is not None:
@@ -142,7 +148,14 @@ class Draft:
     def _is_silent(self) -> bool:
         """Whether there is no note yet, where there can be one."""
         plan = self.plan
-        return self._sounded < 0 and plan.grammar is not None and plan.onsets.has_notes
+        return self._sounded < 0 and plan.grammar is not None and plan.onsets.has_sounds
+
+    def _must_sound(self) -> bool:
+        """Return whether it is time for a note: it is silent, and may soon be at its end."""
+        if not self._is_silent:
+            return False
+        is_last = self._asked is not None and len(self.bars) >= self._asked
+        return is_last or 2 * (len(self.ids) - self.start) >= min(2 * SILENT, self.plan.tokens)
 
     def _wants_note(self) -> bool:
         """Return whether this bar must have a note: the last of many, or of all that were asked."""

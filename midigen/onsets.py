@@ -52,7 +52,9 @@ class Onsets:
     """
 
     def __init__(self, vocab: ModelVocab, unit: int) -> None:
-        words = [word(kind) for kind in vocab.base.types] if unit == 1 else []
+        words = [word(kind) for kind in vocab.base.types]
+        self._sounds = frozenset(i for i, kind in enumerate(words) if kind in _NOTES)
+        words = words if unit == 1 else []
         self._notes = frozenset(i for i, kind in enumerate(words) if kind in _NOTES)
         self._programs = frozenset(i for i, kind in enumerate(words) if kind == "program")
         self._places = frozenset(i for i, kind in enumerate(words) if kind in _PLACES)
@@ -89,12 +91,17 @@ class Onsets:
 
     def sounds(self, base: Iterable[int]) -> bool:
         """Return whether base ids write a note."""
-        return not self._notes.isdisjoint(base)
+        return not self._sounds.isdisjoint(base)
 
     @property
     def has_notes(self) -> bool:
-        """Whether notes can be told at all."""
+        """Whether it can be told what writes a note, and where."""
         return bool(self._writes)
+
+    @property
+    def has_sounds(self) -> bool:
+        """Whether it can be told what writes a note."""
+        return bool(self._sounds)
 
     def behind(self, onset: Onset, base: Sequence[int]) -> Onset:
         """Return where a sample stands behind more base ids."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from midigen.controls import Controls, Masks
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BAR_LIMIT = 1024
 """Base ids after which a bar is closed: a model that repeats itself must come to an end."""
+FAR, WIDE = 32, 12
+"""How far a note is sought: steps, and states that are tried in each."""
 DEFAULT_BARS = 32
 DEFAULT_TOKENS = 1024
 ANYTHING = Controls()
@@ -78,6 +81,7 @@ class Plan:
         self.fills = fills
         self.controls = Masks(controls, self) if controls else None
         self.onsets = Onsets(vocab, tokenizer.unit)
+        self._toward_note: dict[Any, np.ndarray] = {}
         self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
@@ -132,6 +136,56 @@ class Plan:
         return np.array(
             [self.onsets.sounds(self.vocab.expansion(i)) for i in range(len(self.vocab))]
         )
+
+    @cached_property
+    def notes(self) -> "np.ndarray":
+        """Bool (V,): the ids that write a note; none where these cannot be told."""
+        import numpy as np
+
+        vocab, sounds = self.vocab, self.onsets.sounds
+        return np.array([sounds(vocab.expansion(id)) for id in range(len(vocab))])
+
+    def toward_note(self, state: Any) -> "np.ndarray":
+        """Return bool (V,): ids that lead to a note, or write it; none if no way to one is found.
+
+        Ways are sought by trying base ids, and kept.
+        """
+        if state not in self._toward_note:
+            self._seek_note(state)
+        return self._toward_note[state]
+
+    def _seek_note(self, start: Any) -> None:
+        """Find what `toward_note` says of a state, and of those on the way."""
+        import numpy as np
+
+        before: dict[Any, tuple[Any, list[int]]] = {}
+        edge, end = [start], start
+        for _ in range(FAR):
+            writing = [state for state in edge if self._note_ids(state).any()]
+            if writing:
+                end = writing[0]
+                break
+            found: dict[Any, tuple[Any, list[int]]] = {}
+            for state in edge:
+                for other, ids in self.grammar.branches(state).items():
+                    if other != start and other not in before:
+                        found.setdefault(other, (state, ids))
+            before |= found
+            # Any few will do, as long as they are not all of one kind.
+            edge = Random(0).sample(list(found), min(WIDE, len(found)))
+        self._toward_note[end] = self._note_ids(end)
+        while end != start:
+            end, ids = before[end]
+            self._toward_note[end] = np.isin(np.arange(len(self.vocab)), ids)
+
+    def _note_ids(self, state: Any) -> "np.ndarray":
+        """Return bool (V,): the ids that may come next and write a note."""
+        import numpy as np
+
+        mask = self.grammar.mask(state)
+        found = np.zeros(len(self.vocab), dtype=bool)
+        found[: len(mask)] = mask & self.notes[: len(mask)]
+        return found
 
     def holding(self, base: Iterable[int]) -> "np.ndarray":
         """Return bool (V,): the ids that stand for some of these base ids."""
