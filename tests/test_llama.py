@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from midigen_llama import fast, plugin
 from midigen_llama.config import PRESETS, LlamaConfig
+from midigen_llama.decoder import Decoder
 from midigen_llama.model import Llama
 from tiny_model import save_tiny, tiny_vocab
 
@@ -241,7 +242,7 @@ def test_decoder_gives_the_logits_of_the_whole_model(kv_heads: int) -> None:
     with torch.inference_mode():
         whole = model(ids)
         for rows in (1, 2):
-            decoder = model.decoder("fp32")
+            decoder = Decoder(model, "fp32")
             cache = decoder.new_cache(rows, 24)
             parts = [decoder.step(ids[:rows, :9], cache)]
             parts += [decoder.step(ids[:rows, i : i + 1], cache) for i in range(9, 24)]
@@ -260,7 +261,7 @@ def test_narrow_weights_change_little(precision: str) -> None:
     ids = torch.randint(0, 90, (1, 32))
     with torch.inference_mode():
         whole = model(ids)
-        decoder = model.decoder(precision)
+        decoder = Decoder(model, precision)
         cache = decoder.new_cache(1, 32)
         parts = [decoder.step(ids[:, i : i + 1], cache) for i in range(32)]
     error = (torch.cat(parts, 1).float() - whole).square().mean().sqrt()

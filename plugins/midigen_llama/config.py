@@ -15,7 +15,9 @@ class LlamaConfig:
     """A decoder: `layers` blocks of `width`, attention in heads of `head` dimensions.
 
     kv_heads 0: as many as query heads. hidden 0: the SwiGLU width is 8/3 of `width`, rounded up to
-    a multiple of 64. dropout: the share of what the layers add that is dropped in training.
+    a multiple of 64. theta: base of the rotary embeddings' angles. dropout: the share of what the
+    layers add that is dropped in training. copies: begin with heads that look for what followed
+    before (`midigen_llama.beginning`), where there are layers and heads for that.
     """
 
     width: int = 256
@@ -23,10 +25,11 @@ class LlamaConfig:
     head: int = 64
     kv_heads: int = 0
     hidden: int = 0
-    theta: float = 10000.0
+    theta: float = 500000.0
     eps: float = 1e-5
     tied: bool = True
     dropout: float = 0.0
+    copies: bool = True
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "head"):

@@ -11,8 +11,10 @@ from midigen.layers.linear import linear, linears
 from midigen.layers.noise import drop_add, noise_for
 from midigen.layers.reading import Reading, Seen
 from midigen_llama import fast
+from midigen_llama.beginning import DRAWN, begin_copying, can_copy
 from midigen_llama.config import LlamaConfig
 from midigen_llama.decoder import Decoder
+from midigen_llama.native import NativeDecoder, can_step
 
 Rope = tuple[Tensor, Tensor]
 
@@ -124,14 +126,16 @@ class Llama(nn.Module):
     def reset(self) -> None:
         """Draw fresh weights: normal, 0.02; the matrices that end a residual branch smaller.
 
-        The scale by depth is GPT-2's (Radford et al. 2019, section 2.3).
+        The scale by depth is GPT-2's (Radford et al. 2019, section 2.3). Some heads have a task.
         """
-        small = 0.02 / math.sqrt(2 * self.config.layers)
+        small = DRAWN / math.sqrt(2 * self.config.layers)
         with torch.no_grad():
             for name, weight in self.named_parameters():
                 if weight.dim() == 2:
                     ends = name.endswith(("o_proj.weight", "down_proj.weight"))
-                    weight.normal_(0.0, small if ends else 0.02)
+                    weight.normal_(0.0, small if ends else DRAWN)
+        if self.config.copies and can_copy(self.config):
+            begin_copying(self)
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V) of ids (B, T) int64, each place seeing those up to itself.
@@ -158,12 +162,13 @@ class Llama(nn.Module):
         cache.advance(T)
         return logits
 
-    def decoder(self, precision: str) -> Decoder:
+    def decoder(self, precision: str) -> Decoder | NativeDecoder:
         """Return the model as it is for sampling: `new_cache` and `step`, faster.
 
         precision: of the weights: fp32, bf16 or int8.
         """
-        return Decoder(self, precision)
+        native = can_step(self.config, self.model.embed_tokens.weight)
+        return (NativeDecoder if native else Decoder)(self, precision)
 
     def _run(self, ids: Tensor, reading: Reading) -> Tensor:
         x = self.model.embed_tokens(ids)  # (B, T, W)
