@@ -55,6 +55,7 @@ check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slow
 	$(BIN)/python tests/oracle/check_events.py -j 2 $(SHARED)/corpus
 	$(BIN)/python tests/oracle/check_tokenizers.py -j 2
 	$(BIN)/python tests/oracle/check_samples.py -j 2
+	$(BIN)/python tests/oracle/check_batches.py
 	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_infill.py -m plugins/midigen_starter/weights
 	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
 	$(BIN)/python tests/oracle/check_mutations.py
@@ -83,6 +84,7 @@ wheel: $(VENV)/bin/python ## build dist/*.whl
 clean: ## remove what was built, .venv included
 	rm -rf $(VENV) build dist demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find plugins -name '*.so' -delete
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is %s; make PYTHON=... names another" % sys.version.split()[0])'
@@ -95,7 +97,7 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/torch
 	rm -f $(VENV)/.editable
 	touch $@
 
-$(VENV)/.editable: pyproject.toml constraints.txt $(VENV)/torch
+$(VENV)/.editable: pyproject.toml constraints.txt $(wildcard plugins/midigen_llama/native/*) $(VENV)/torch
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	rm -f $(VENV)/.installed
 	touch $@

@@ -44,8 +44,8 @@ def limit_threads(model: "torch.nn.Module", rows: int) -> None:
     """Let one CPU thread compute where a step is little work; OMP_NUM_THREADS comes first.
 
     A step is a hundred short operations, and threads wait for one another at each. On two busy
-    cores 300 steps of 5 million weights took 39 s with two threads and 5 s with one. (A compiled
-    step has threads of its own, which wait awake: two are never slower.)
+    cores 300 steps of 5 million weights took 39 s with two threads and 5 s with one. (The compiled
+    step of `llama` has threads of its own, which wait awake; it limits them itself.)
     """
     import torch
 

@@ -79,10 +79,11 @@ def _plugin(group: str, name: str) -> tuple[str, bool]:
             from midigen.modelfolder import read_config
 
             read_config(plugin().path)
-    except MidigenError as error:
+        about = getattr(plugin, "about", None)
+        more = f", {about()}" if about else ""
+    except (ImportError, MidigenError) as error:
         return f"midigen.{group} {name}: fault: {error}", True
-    about = getattr(plugin, "about", None)
-    return f"midigen.{group} {name}: ok{f', {about()}' if about else ''}", False
+    return f"midigen.{group} {name}: ok{more}", False
 
 
 def describe_model(model: str) -> Iterator[str]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 QUIET = 5
 """Bars behind the last note of which the last must have one: 1 % of the corpus rest for longer."""
 
-SILENT = 64
-"""Ids behind which the first note must come; of half as many as were asked, if that is less."""
+SILENT, SOON = 64, 8
+"""Events behind which the first note must come: SOON where time alone makes the bars that were
+asked; behind half of the ids that were asked, if that is less."""
 
 LOOPS = 8
 """Bars that may be the same in a row: of 99.9 % of the corpus no more than four are."""
@@ -46,6 +47,7 @@ class Draft:
         self._onset = plan.onsets.behind(Onset(), self.ids)
         self._sounded = -1
         self._alike = 1
+        self._way: dict[Any, Any] = {}
         self._has_tempo = False
         self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
         self.filling = None if prompt.filling is None else prompt.filling()
@@ -101,15 +103,14 @@ class Draft:
             allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_loop(self._without_doubles(allowed))
-        if self._must_sound():
-            near = allowed & plan.toward_note(self._state)
-            allowed = near if near.any() else allowed
         if self.filling is not None:
             allowed = self.filling.restrict(self, allowed)
         if plan.controls is not None:
             allowed = plan.controls.apply(
                 allowed, has_tempo=self._has_tempo, has_bar=bool(self.bars), plan=plan
             )
+        if self._must_sound():
+            allowed = self._toward_note(allowed)
         if self._end is not None:
             allowed[self._end] = self._may_end()
         return allowed
@@ -151,11 +152,22 @@ class Draft:
         return self._sounded < 0 and plan.grammar is not None and plan.onsets.has_sounds
 
     def _must_sound(self) -> bool:
-        """Return whether it is time for a note: it is silent, and may soon be at its end."""
+        """Return whether it is time for a note: there is none yet, where there could long be."""
         if not self._is_silent:
             return False
-        is_last = self._asked is not None and len(self.bars) >= self._asked
-        return is_last or 2 * (len(self.ids) - self.start) >= min(2 * SILENT, self.plan.tokens)
+        plan, written = self.plan, len(self.ids) - self.start
+        is_timed = plan.counts_bars and not plan.bar_ids
+        most = (SOON if is_timed else SILENT) * plan.tokenizer.unit
+        return written >= min(most, plan.tokens // 2)
+
+    def _toward_note(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return those of `allowed` that lead to a note, or write it, if there are any."""
+        if self._state not in self._way:
+            self._way = self.plan.way_to_note(self._state)
+        if self._state not in self._way:
+            return allowed
+        near = allowed & self._way[self._state]
+        return near if near.any() else allowed
 
     def _wants_note(self) -> bool:
         """Return whether this bar must have a note: the last of many, or of all that were asked."""

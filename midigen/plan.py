@@ -81,7 +81,7 @@ class Plan:
         self.fills = fills
         self.controls = Masks(controls, self) if controls else None
         self.onsets = Onsets(vocab, tokenizer.unit)
-        self._toward_note: dict[Any, np.ndarray] = {}
+        self._ways: dict[Any, dict[Any, np.ndarray]] = {}
         self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
@@ -145,26 +145,24 @@ class Plan:
         vocab, sounds = self.vocab, self.onsets.sounds
         return np.array([sounds(vocab.expansion(id)) for id in range(len(vocab))])
 
-    def toward_note(self, state: Any) -> "np.ndarray":
-        """Return bool (V,): ids that lead to a note, or write it; none if no way to one is found.
+    def way_to_note(self, start: Any) -> "dict[Any, np.ndarray]":
+        """Return, for a state and those on a short way to a note, bool (V,): the ids to go on with.
 
-        Ways are sought by trying base ids, and kept.
+        Ways are sought by trying base ids, WIDE states at a time; empty if none is found. Depends
+        on the state alone, and is kept.
         """
-        if state not in self._toward_note:
-            self._seek_note(state)
-        return self._toward_note[state]
+        if start not in self._ways:
+            self._ways[start] = self._seek_note(start)
+        return self._ways[start]
 
-    def _seek_note(self, start: Any) -> None:
-        """Find what `toward_note` says of a state, and of those on the way."""
-        import numpy as np
+    def _seek_note(self, start: Any) -> "dict[Any, np.ndarray]":
 
         before: dict[Any, tuple[Any, list[int]]] = {}
-        edge, end = [start], start
+        edge = [start]
         for _ in range(FAR):
-            writing = [state for state in edge if self._note_ids(state).any()]
-            if writing:
-                end = writing[0]
-                break
+            ends = [state for state in edge if self._note_ids(state)[: len(self.vocab.base)].any()]
+            if ends:
+                return self._ways_back(start, ends, before)
             found: dict[Any, tuple[Any, list[int]]] = {}
             for state in edge:
                 for other, ids in self.grammar.branches(state).items():
@@ -173,10 +171,24 @@ class Plan:
             before |= found
             # Any few will do, as long as they are not all of one kind.
             edge = Random(0).sample(list(found), min(WIDE, len(found)))
-        self._toward_note[end] = self._note_ids(end)
-        while end != start:
-            end, ids = before[end]
-            self._toward_note[end] = np.isin(np.arange(len(self.vocab)), ids)
+        return {}
+
+    def _ways_back(
+        self, start: Any, ends: Iterable[Any], before: "dict[Any, tuple[Any, list[int]]]"
+    ) -> "dict[Any, np.ndarray]":
+        """Return the ids of all ways that end in these states, note ids with them."""
+        import numpy as np
+
+        ways = {}
+        for end in ends:
+            state = end
+            ways[state] = self._note_ids(state)
+            while state != start:
+                state, ids = before[state]
+                if state not in ways:
+                    ways[state] = self._note_ids(state)
+                ways[state] |= np.isin(np.arange(len(self.vocab)), ids)
+        return ways
 
     def _note_ids(self, state: Any) -> "np.ndarray":
         """Return bool (V,): the ids that may come next and write a note."""

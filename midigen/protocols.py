@@ -160,7 +160,8 @@ class Model(Protocol):
         `segments` (B, T) int64 names the piece of each place in a packed window: places of
         different pieces do not attend to each other. The module also has ``new_cache(batch,
         length)`` and ``step(ids (B, T), cache) -> (B, T, V)``: it goes on where the cache ends.
-        It may have ``decoder(precision)``, which returns something with these two that is faster.
+        It may have ``decoder(precision)``, which returns something with these two that is faster;
+        ``is_compiled`` is true of it where its threads need no limit.
         """
         ...
 

@@ -64,12 +64,19 @@ def test_the_shared_direction_changes_no_chances() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"layers": 1}, {"head": 8}, {"kv_heads": 2}, {"width": 64}, {"copies": False}]
+    "changes",
+    [
+        {"layers": 1},
+        {"head": 8},
+        {"kv_heads": 2},
+        {"width": 64},
+        {"tied": False},
+        {"copies": False},
+    ],
 )
 def test_models_without_such_heads_begin_as_always(changes: dict[str, int]) -> None:
     config = dataclasses.replace(LlamaConfig(width=128, layers=2, head=32), **changes)
-    if config.copies:
-        assert not can_copy(config)
+    assert not can_copy(config)
     with torch.no_grad():
         weights = made(config).model.embed_tokens.weight
         assert abs(float(weights.mean(0).norm() / weights.norm(dim=1).mean())) < 0.2

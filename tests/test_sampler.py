@@ -15,6 +15,7 @@ from midigen.asked import resolve
 from midigen.barlines import bar_line, bar_line_s
 from midigen.constrain import Lifted
 from midigen.context import carry, context
+from midigen.controls import Controls
 from midigen.draft import LOOPS, Draft
 from midigen.errors import MidigenError, Reject
 from midigen.modelfolder import Loaded, load
@@ -301,15 +302,57 @@ NO_LOVE_OF_NOTES = [
 ]
 
 
+def disliking_notes(plan: Plan) -> Fixed:
+    return Fixed(torch.from_numpy(np.where(plan.notes, 0.0, 20.0)).float())
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("spec", NO_LOVE_OF_NOTES)
 def test_no_sample_is_silent_though_the_model_loves_no_note(spec: str, temperature: float) -> None:
     vocab = tiny_vocab(spec)
     for limits in (Limits(tokens=48), Limits(tokens=300)):
         plan = plan_for(vocab, limits)
-        model = Fixed(torch.from_numpy(np.where(plan.notes, 0.0, 20.0)).float())
-        for draft in write(model, plan, Settings(temperature=temperature), count=3):
+        drafts = write(disliking_notes(plan), plan, Settings(temperature=temperature), count=3)
+        for draft in drafts:
             assert plan.tokenizer.decode([draft.ids]).value.note_num() > 0
+
+
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize("limits", [Limits(bars=1), Limits(bars=3), Limits(tokens=200)])
+@pytest.mark.parametrize(
+    "controls",
+    [Controls(programs=frozenset({-1})), Controls(programs=frozenset({0})), Controls(tempo=90)],
+    ids=["drums", "piano", "tempo"],
+)
+def test_the_note_that_must_come_keeps_to_what_was_asked(
+    merges: bool, limits: Limits, controls: Controls
+) -> None:
+    vocab = tiny_vocab(merges=some_merges("remi") if merges else ())
+    plan = plan_for(vocab, limits, controls=controls)
+    for draft in write(disliking_notes(plan), plan, count=3):
+        score = plan.tokenizer.decode([draft.ids]).value
+        assert score.note_num() > 0
+        if controls.programs is not None:
+            programs = {-1 if track.is_drum else track.program for track in score.tracks}
+            assert programs == controls.programs
+        else:
+            assert abs(60e6 / score.tempos[0].mspq - 90) < 3
+
+
+def test_the_way_to_a_note_depends_on_the_state_alone() -> None:
+    vocab = tiny_vocab("miditok:class=MuMIDI")
+    plan, other = plan_for(vocab), plan_for(vocab)
+    state = plan.grammar.start()
+    ways = plan.way_to_note(state)
+    for later in list(ways)[:12]:
+        other.way_to_note(later)
+    again = other.way_to_note(state)
+    assert all(np.array_equal(ways[key], again[key]) for key in ways | again)
+    # Every id of the way leads on along it, or is a note.
+    for state, ids in ways.items():
+        assert ids.any()
+        for id in np.flatnonzero(ids & ~plan.notes):
+            assert plan.grammar.step(state, int(id)) in ways
 
 
 def test_an_onset_of_a_prompt_may_have_any_notes() -> None:

@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in PARTS:
         if (CHECKOUT / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
             shutil.copytree(CHECKOUT / name, source / name, ignore=ignore)
         else:
             shutil.copy(CHECKOUT / name, source)
@@ -78,6 +78,9 @@ def test_wheel_holds_packages_pages_and_weights_and_nothing_else(wheel: Path) ->
     (data,) = (name for name in top if name.endswith(".data"))
     assert top == {"midigen", *plugins, info, data}
     assert f"{info}/licenses/LICENSE" in names
+    built = {name.partition(".")[0] for name in names if name.endswith(".so")}
+    assert ("midigen_llama/_step_plain" in built) == (shutil.which("cc") is not None)
+    assert not [name for name in names if name.startswith("midigen_llama/native/")]
     weights = {name for name in names if name.startswith("midigen_starter/weights/")}
     assert {"midigen_starter/weights/model.safetensors", "midigen_starter/weights/README.md"} <= (
         weights

@@ -53,9 +53,10 @@ the logits of the notes that the model has in its window (Keskar et al. 2019).""
 GUARDS = """\
 A model that has begun to repeat itself would go on for ever. Under the grammar no note is written
 twice at one onset, and at most 16 notes stand at one; where there are bars, no more than four in a
-row are empty, and where tokens begin them, no more than eight in a row the same; and a sample that
-the model may end, or that has bars, has a note. --no-grammar takes this away, too. Tokenizers of
-whole events (events; of miditok CPWord, Octuple and MuMIDI) have no such guards."""
+row are empty, and where tokens begin them, no more than eight in a row the same. (Tokenizers of
+whole events have none of these: events; of miditok CPWord, Octuple and MuMIDI.) No sample that the
+model may end is without a note, and where none has come for long, one must. --no-grammar takes all
+this away."""
 
 STREAMING = """\
 --stream gives every new bar as a record of its own as soon as it is whole, with the tempo, time

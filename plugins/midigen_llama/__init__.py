@@ -29,7 +29,9 @@ class Plugin:
 
         found = library()
         if found is None:
-            return "samples with PyTorch: there was no C compiler when midigen was installed"
+            return (
+                "samples with PyTorch: no compiled step that loads here (was there a C compiler?)"
+            )
         return f"samples with its compiled step ({Path(found._name).name.split('.')[0]})"
 
 

@@ -43,9 +43,9 @@ FAST = 0.05
 
 
 def can_copy(config: LlamaConfig) -> bool:
-    """Return whether a model has the layers, heads and dimensions that this takes."""
-    fits = config.heads == config.groups >= LAGS and config.layers >= 2
-    return fits and config.head >= 16 and config.width > config.head
+    """Return whether a model is to begin so, and has the layers, heads and dimensions for it."""
+    fits = config.heads == config.groups >= LAGS and config.layers >= 2 and config.head >= 16
+    return config.copies and config.tied and fits and config.width > config.head
 
 
 @torch.no_grad()

@@ -43,6 +43,8 @@ class LlamaConfig:
             raise MidigenError(
                 f"llama: kv_heads={self.kv_heads} must divide the {self.heads} query heads"
             )
+        if self.theta <= 1:
+            raise MidigenError(f"llama: theta={self.theta} must be above 1")
         if not 0 <= self.dropout < 1:
             raise MidigenError(f"llama: dropout={self.dropout} must be at least 0 and below 1")
 

@@ -134,7 +134,7 @@ class Llama(nn.Module):
                 if weight.dim() == 2:
                     ends = name.endswith(("o_proj.weight", "down_proj.weight"))
                     weight.normal_(0.0, small if ends else DRAWN)
-        if self.config.copies and can_copy(self.config):
+        if can_copy(self.config):
             begin_copying(self)
 
     def forward(self, ids: Tensor, segments: Tensor | None = None) -> Tensor:

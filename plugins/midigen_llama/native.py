@@ -7,7 +7,7 @@ knows nothing of Python. The structures here are those of step.c.
 import ctypes
 from collections.abc import Iterator
 from ctypes import c_double, c_int, c_int64, c_void_p
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from midigen_llama.folding import folded_head, folded_layers, turns
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
+VERSION = 1
+"""Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
 PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
 """`enum precision` of products.h; in int8 the library says which of two."""
@@ -87,9 +89,20 @@ def libraries() -> Iterator[ctypes.CDLL]:
                 found = ctypes.CDLL(str(path))
             except OSError:  # built for another machine
                 continue
-            found.midigen_step.argtypes = (ctypes.POINTER(Model), ctypes.POINTER(Step), c_int)
-            if found.midigen_runs():
+            if _is_ours(found) and found.midigen_runs():
+                found.midigen_step.argtypes = (ctypes.POINTER(Model), ctypes.POINTER(Step), c_int)
                 yield found
+
+
+def _is_ours(found: ctypes.CDLL) -> bool:
+    """Return whether a library was built from the structures of this file."""
+    sizes = (ctypes.sizeof(Model), ctypes.sizeof(Layer), ctypes.sizeof(Step))
+    return hasattr(found, "midigen_layout") and found.midigen_layout() == _mixed(VERSION, *sizes)
+
+
+def _mixed(*numbers: int) -> int:
+    """Return one number for several; `midigen_layout` does the same."""
+    return reduce(lambda mixed, number: (mixed * 1009 + number) % 1000003, numbers, 0)
 
 
 def int8_kind() -> int:
@@ -161,12 +174,12 @@ class NativeDecoder(nn.Module):
         """
         B, T = ids.shape
         cache.check_room(T)
-        ids, starts = ids.contiguous(), cache.starts.contiguous()
-        end = cache.length + T
-        if len(self._turns) < end:
-            table = turns(self.config, max(1024, 2 * end), torch.device("cpu"))
-            self._turns = torch.view_as_real(table).contiguous()
-        result = torch.empty(B, T, self._vocab)
+        if cache.batch != B or cache.keys[0].dtype != torch.float32:
+            raise MidigenError(
+                f"{B} rows do not fit a cache of {cache.batch} in {cache.keys[0].dtype}"
+            )
+        ids, starts = ids.to(torch.int64).contiguous(), cache.starts.contiguous()
+        table, result = self._turned(cache.length + T), torch.empty(B, T, self._vocab)
         keys, values = _addresses(cache.keys), _addresses(cache.values)
         step = Step(
             B,
@@ -177,15 +190,23 @@ class NativeDecoder(nn.Module):
             cache.capacity,
             ctypes.addressof(keys),
             ctypes.addressof(values),
-            self._turns[cache.length].data_ptr(),
+            table[cache.length].data_ptr(),
             result.data_ptr(),
         )
-        threads = torch.get_num_threads()
+        # No more threads than blocks of the narrowest matrix, for each row.
+        threads = min(torch.get_num_threads(), -(-self.config.width // BLOCK) * B * T)
         fault = self._library.midigen_step(self._model, step, threads)
         if fault:
             raise MidigenError(f"sampling: {FAULTS[fault]}")
         cache.advance(T)
         return result
+
+    def _turned(self, count: int) -> Tensor:
+        """Return cosines and sines (count or more, 1, D/2, 2) of the first places; they grow."""
+        if len(self._turns) < count:
+            table = turns(self.config, max(1024, 2 * count), torch.device("cpu"))
+            self._turns = torch.view_as_real(table).contiguous()
+        return self._turns
 
     def _keep(self, values: Tensor) -> int:
         """Return where values are, for as long as this decoder is."""

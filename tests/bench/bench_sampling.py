@@ -5,7 +5,8 @@ weights on all sides, 512 new tokens: one sample at a time in fp32 and in int8, 
 `transformers`' generate with its cache in fp32. How fast memory is read is measured in the same run
 (the dot product of two halves of a gigabyte that was written before, by all cores). Then 1,024
 tokens, against a forward pass over all that is there for every token, which is timed at every 32nd
-length and added up. Last, whole processes: 1,024 tokens of the starter model, and `import torch`.
+length and added up. Whole processes: 1,024 tokens of the starter model, and `import torch`; and
+when the bars of `toksample --stream` are there, against when they would be played.
 Sides take turns; numbers are medians of the rounds. Prints a line of JSON for each part.
 """
 
@@ -25,9 +26,11 @@ import torch
 from midigen.modelfolder import Loaded
 from midigen.modelvocab import ModelVocab
 from midigen.plan import Limits
+from midigen.playing import length_s
 from midigen.registry import load, tokenizer
 from midigen.sampled import Request, Samples, for_sampling
 from midigen.split import SplitRule
+from midigen.tokenizers import tokenizer_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from plain_models import hugging_face
@@ -187,18 +190,59 @@ def bench_start(rounds: int) -> dict[str, Any]:
     }
 
 
+def bench_stream(rounds: int) -> dict[str, Any]:
+    """Return how far ahead of playback the bars of `toksample --stream` are, process start and all.
+
+    Playback begins when the first bar is there; a bar is in time if it is there before all bars
+    before it have been played.
+    """
+    firsts, leads, bars = [], [], 0
+    for seed in range(rounds):
+        line = ["--stream", "--bars", "32", "--seed", str(seed), "--genre", GENRES[seed % 5]]
+        start = time.perf_counter()
+        with subprocess.Popen([str(BIN / "toksample"), *line], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            arrived = [(time.perf_counter() - start, json.loads(row)) for row in process.stdout]
+        played = arrived[0][0]
+        firsts.append(played)
+        for at, record in arrived:
+            leads.append(played - at)
+            score = tokenizer_of(record["tok"]).decode([record["ids"]]).value
+            played += length_s(score, record["n"]["bars"])
+            bars += 1
+    return {
+        "samples": rounds,
+        "bars": bars,
+        "first_bar_s": {
+            "median": round(statistics.median(firsts), 2),
+            "most": round(max(firsts), 2),
+        },
+        "seconds_ahead": {
+            "least": round(min(leads), 3),
+            "median": round(statistics.median(leads), 1),
+        },
+        "bars_late": sum(lead < 0 for lead in leads),
+    }
+
+
+GENRES = ("pop", "classical", "folk", "jazz", "drums")
 THREADS = torch.get_num_threads()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=[], help="of batch, anew, start; else all")
+    parser.add_argument(
+        "parts", nargs="*", default=[], help="of start, stream, batch, anew; or all"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="their median counts (default: 5)")
     options = parser.parse_args()
-    parts = options.parts or ["start", "batch", "anew"]
+    parts = options.parts or ["start", "stream", "batch", "anew"]
     if "start" in parts:
         result = bench_start(options.rounds)
         print(json.dumps({"bench": "starter, 1,024 tokens, process and all", **result}), flush=True)
+    if "stream" in parts:
+        result = bench_stream(5 * options.rounds)
+        print(json.dumps({"bench": "toksample --stream, 32 bars a sample", **result}), flush=True)
     loaded = loaded_model()
     if "batch" in parts:
         result = bench_batch_one(loaded, options.rounds)

@@ -38,6 +38,8 @@ CHANGES = {
     "1,024 merges": f"--model llama:width=256,layers=5,hidden=672 --bpe 1024 {GROWN}",
     "320 wide, 3 layers": f"--model llama:width=320,layers=3,hidden=1024 {MERGED}",
     "384 wide, 2 layers": f"--model llama:width=384,layers=2,hidden=1280 {MERGED}",
+    "all weights drawn": f"{LLAMA},copies=0 {MERGED}",
+    "theta 10,000": f"{LLAMA},theta=10000 {MERGED}",
     "dropout 0.1": f"{LLAMA},dropout=0.1 {MERGED}",
     "AdamW": f"{LLAMA} {MERGED} --optimizer adamw",
 }

@@ -274,6 +274,17 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
 /* What int8 weights must look like here: INT8 or INT8_IN_FOURS. */
 int midigen_int8(void) { return INT8_KIND; }
 
+/* What step.c and native.py agree on, in one number. */
+#define VERSION 1
+int midigen_layout(void) {
+    const size_t numbers[] = {VERSION, sizeof(struct model), sizeof(struct layer),
+                              sizeof(struct step)};
+    int mixed = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        mixed = (mixed * 1009 + (int)numbers[i]) % 1000003;
+    return mixed;
+}
+
 /* Whether this processor has the instructions that this library was built with. */
 int midigen_runs(void) {
 #if defined(__AVX512VNNI__)

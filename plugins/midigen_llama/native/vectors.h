@@ -59,7 +59,8 @@ INLINE floats larger(floats x, floats y) {
     return (floats)(((ints)x & choose) | ((ints)y & ~choose));
 }
 
-/* e^x, to two units in the last place, of x in -87..88; what is outside counts as its end.
+/* e^x, to two units in the last place, of x in -87..88; what is outside, or is
+ * no number, counts as an end.
  *
  * 2^n times a polynomial on -ln(2)/2..ln(2)/2: Cephes' expf (Moshier). */
 INLINE floats exponential(floats x) {
