@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 QUIET = 5
 """Bars behind the last note of which the last must have one: 1 % of the corpus rest for longer."""
 
-SILENT, SOON = 64, 8
-"""Events behind which the first note must come: SOON where time alone makes the bars that were
-asked; behind half of the ids that were asked, if that is less."""
+SILENT = 64
+"""Events behind which the first note must come; or half of the ids that were asked."""
 
 LOOPS = 8
 """Bars that may be the same in a row: of 99.9 % of the corpus no more than four are."""
@@ -42,11 +41,11 @@ class Draft:
         self.start = len(self.ids)
         self.bars: list[int] = []
         self.done = False
-        self.is_stale = True
         self._state = prompt.state
         self._onset = plan.onsets.behind(Onset(), self.ids)
         self._sounded = -1
         self._alike = 1
+        self._hurries = False
         self._way: dict[Any, Any] = {}
         self._has_tempo = False
         self._rng = rng.generator(plan.seed, prompt.piece + prompt.part, {}, f"sample:{index}")
@@ -56,7 +55,11 @@ class Draft:
         if self.filling is not None:
             assert plan.vocab.infill is not None
             self._end = plan.vocab.infill.end
+        self._begin()
+
+    def _begin(self) -> None:
         self.context = self._read()
+        self.is_stale = True
         if not self.context:
             # Nothing to read, nothing to predict from: the first id is drawn from what may begin.
             import numpy as np
@@ -99,10 +102,12 @@ class Draft:
             bars = allowed & plan.starts_bar
             allowed = bars if bars.any() else allowed
         if self._wants_note():
-            here = allowed & ~plan.starts_bar
+            here = allowed & ~plan.crosses_bar
             allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_loop(self._without_doubles(allowed))
+        if plan.is_timed:
+            allowed = self._in_time(allowed)
         if self.filling is not None:
             allowed = self.filling.restrict(self, allowed)
         if plan.controls is not None:
@@ -138,6 +143,25 @@ class Draft:
             left[id] = base != rest[: len(base)]
         return left if left.any() else allowed
 
+    def _in_time(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return `allowed` without what stands still in a bar that is far too long.
+
+        Or, where all bars were silent and are written anew, without what lets time pass.
+        """
+        import numpy as np
+
+        passes = self.plan.passes
+        if self._hurries and self._is_silent:
+            left = allowed & ~(passes if self.bars else self.plan.shifts)
+        elif len(self.ids) - (self.bars[-1] if self.bars else self.start) >= BAR_LIMIT:
+            left = allowed & passes
+            if not left.any():
+                # A merged id can pass over the place where time is told.
+                left = allowed & (np.arange(len(passes)) < len(self.plan.vocab.base))
+        else:
+            return allowed
+        return left if left.any() else allowed
+
     def _wants_bar(self) -> bool:
         """Return whether a bar must begin: right behind a prompt, and where one is far too long."""
         if len(self.ids) == self.start:
@@ -156,9 +180,10 @@ class Draft:
         if not self._is_silent:
             return False
         plan, written = self.plan, len(self.ids) - self.start
-        is_timed = plan.counts_bars and not plan.bar_ids
-        most = (SOON if is_timed else SILENT) * plan.tokenizer.unit
-        return written >= min(most, plan.tokens // 2)
+        unit = plan.tokenizer.unit
+        return self._hurries or written >= min(
+            SILENT * unit, plan.tokens // 2, plan.tokens - 4 * unit
+        )
 
     def _toward_note(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return those of `allowed` that lead to a note, or write it, if there are any."""
@@ -217,8 +242,8 @@ class Draft:
         has_begun = self._find_bars(base)
         if plan.onsets.sounds(base):
             self._sounded = len(self.bars)
-        if has_begun:
-            self._end_at_bar()
+        if has_begun and self._end_at_bar():
+            return
         if not self.done and len(self.ids) - self.start >= plan.tokens:
             self.finish(self.start + plan.tokens)
         if not self.done:
@@ -261,15 +286,32 @@ class Draft:
             a, b, c = self.bars[-3:]
             self._alike = self._alike + 1 if self.ids[a:b] == self.ids[b:c] else 1
 
-    def _end_at_bar(self) -> None:
-        """End the sample before the bar that has just begun, if it is one too many."""
-        plan = self.plan
-        if self._asked is not None and len(self.bars) > self._asked:
-            self.finish(self.bars[self._asked])
-        elif plan.seconds is not None and len(self.bars) > 1:
-            here = self.bars[-1]
-            if self._seconds(here) > plan.seconds:
-                self.finish(self.bars[-2] if len(self.bars) > 2 else here)
+    def _end_at_bar(self) -> bool:
+        """End the sample before the bar that has just begun, if it is one too many.
+
+        One that would be silent is begun again, once, if time makes bars; return whether it was.
+        """
+        plan, bars = self.plan, self.bars
+        if self._asked is not None and len(bars) > self._asked:
+            end = bars[self._asked]
+        elif plan.seconds is not None and len(bars) > 1 and self._seconds(bars[-1]) > plan.seconds:
+            end = bars[-2] if len(bars) > 2 else bars[-1]
+        else:
+            return False
+        can_mend = plan.is_timed and plan.onsets.has_sounds and not self._hurries
+        if can_mend and not plan.onsets.sounds(self.ids[self.start : end]):
+            self._begin_again()
+            return True
+        self.finish(end)
+        return False
+
+    def _begin_again(self) -> None:
+        """Take back all that is new, which is silent: a note must come at once."""
+        del self.ids[self.start :]
+        self.bars.clear()
+        self._state, self._onset = self.prompt.state, self.plan.onsets.behind(Onset(), self.ids)
+        self._has_tempo, self._alike, self._sounded, self._hurries = False, 1, -1, True
+        self._begin()
 
     def _seconds(self, end: int) -> float:
         """Return how long the new bars before place `end` last."""

@@ -22,6 +22,9 @@ _MOVES = ("bar", "timeshift", "rest", "track")
 _PLACES = ("position", "offset")
 """These name a place: the same one again is no move."""
 
+_PASSES = ("bar", "timeshift", "rest", "time1", "time2")
+"""What lets time pass, unless its value is none."""
+
 _NO_TIME = "0.0.1"
 """The shift between two notes of one onset, where notes are always told apart by one."""
 
@@ -54,6 +57,10 @@ class Onsets:
     def __init__(self, vocab: ModelVocab, unit: int) -> None:
         words = [word(kind) for kind in vocab.base.types]
         self._sounds = frozenset(i for i, kind in enumerate(words) if kind in _NOTES)
+        values = vocab.base.values
+        passes = (i for i, kind in enumerate(words) if kind in _PASSES)
+        self._passes = frozenset(i for i in passes if values[i] not in (_NO_TIME, "0"))
+        self._bars = frozenset(i for i, kind in enumerate(words) if kind == "bar")
         words = words if unit == 1 else []
         self._notes = frozenset(i for i, kind in enumerate(words) if kind in _NOTES)
         self._programs = frozenset(i for i, kind in enumerate(words) if kind == "program")
@@ -92,6 +99,10 @@ class Onsets:
     def sounds(self, base: Iterable[int]) -> bool:
         """Return whether base ids write a note."""
         return not self._sounds.isdisjoint(base)
+
+    def passes(self, base: Iterable[int], *, counts_bars: bool = True) -> bool:
+        """Return whether base ids let time pass. counts_bars: also by a token for a bar."""
+        return not (self._passes if counts_bars else self._passes - self._bars).isdisjoint(base)
 
     @property
     def has_notes(self) -> bool:

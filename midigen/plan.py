@@ -102,6 +102,11 @@ class Plan:
         return DEFAULT_TOKENS
 
     @property
+    def is_timed(self) -> bool:
+        """Whether bars count that no token begins."""
+        return self.grammar is not None and self.counts_bars and not self.bar_ids
+
+    @property
     def _is_barred(self) -> bool:
         """Whether bars are told by whole events, so many ids long, whatever these are, or time."""
         if self.tokenizer.unit > 1:
@@ -144,6 +149,35 @@ class Plan:
 
         vocab, sounds = self.vocab, self.onsets.sounds
         return np.array([sounds(vocab.expansion(id)) for id in range(len(vocab))])
+
+    @cached_property
+    def passes(self) -> "np.ndarray":
+        """Bool (V,): the ids that let time pass."""
+        return self._passing(counts_bars=True)
+
+    @cached_property
+    def shifts(self) -> "np.ndarray":
+        """Bool (V,): the same without tokens for bars."""
+        return self._passing(counts_bars=False)
+
+    def _passing(self, *, counts_bars: bool) -> "np.ndarray":
+        import numpy as np
+
+        vocab, passes = self.vocab, self.onsets.passes
+        every = (vocab.expansion(id) for id in range(len(vocab)))
+        return np.array([passes(base, counts_bars=counts_bars) for base in every])
+
+    @cached_property
+    def crosses_bar(self) -> "np.ndarray":
+        """Bool (V,): the ids that begin a bar before they write a note, if they do."""
+        import numpy as np
+
+        sounds = self.onsets.sounds
+        found = np.zeros(len(self.vocab), dtype=bool)
+        for id in range(len(self.vocab)):
+            telling = (i for i in self.vocab.expansion(id) if i in self.bar_ids or sounds((i,)))
+            found[id] = next(telling, -1) in self.bar_ids
+        return found
 
     def way_to_note(self, start: Any) -> "dict[Any, np.ndarray]":
         """Return, for a state and those on a short way to a note, bool (V,): the ids to go on with.
