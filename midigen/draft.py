@@ -188,7 +188,7 @@ class Draft:
     def _toward_note(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return those of `allowed` that lead to a note, or write it, if there are any."""
         if self._state not in self._way:
-            self._way = self.plan.way_to_note(self._state)
+            self._way = self.plan.ways.from_state(self._state)
         if self._state not in self._way:
             return allowed
         near = allowed & self._way[self._state]
@@ -298,8 +298,8 @@ class Draft:
             end = bars[-2] if len(bars) > 2 else bars[-1]
         else:
             return False
-        can_mend = plan.is_timed and plan.onsets.has_sounds and not self._hurries
-        if can_mend and not plan.onsets.sounds(self.ids[self.start : end]):
+        can_mend = plan.is_timed and plan.onsets.has_sounds and self.filling is None
+        if can_mend and not self._hurries and not plan.onsets.sounds(self.ids[self.start : end]):
             self._begin_again()
             return True
         self.finish(end)

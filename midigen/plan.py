@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from midigen.controls import Controls, Masks
@@ -18,10 +17,10 @@ from midigen.protocols import Tokenizer
 if TYPE_CHECKING:
     import numpy as np
 
+    from midigen.ways import Ways
+
 BAR_LIMIT = 1024
 """Base ids after which a bar is closed: a model that repeats itself must come to an end."""
-FAR, WIDE = 32, 12
-"""How far a note is sought: steps, and states that are tried in each."""
 DEFAULT_BARS = 32
 DEFAULT_TOKENS = 1024
 ANYTHING = Controls()
@@ -81,7 +80,6 @@ class Plan:
         self.fills = fills
         self.controls = Masks(controls, self) if controls else None
         self.onsets = Onsets(vocab, tokenizer.unit)
-        self._ways: dict[Any, dict[Any, np.ndarray]] = {}
         self.has_bars = "Bar" in vocab.base.types or bool(self.bar_ids) or self._is_barred
         if not self.has_bars and (limits.bars is not None or limits.seconds is not None):
             raise MidigenError(f"{vocab.tok} has no bars to count; use --tokens")
@@ -133,14 +131,8 @@ class Plan:
 
     @cached_property
     def sounding(self) -> "np.ndarray":
-        """Bool (V,): the ids that write a note; where these cannot be told, all."""
-        import numpy as np
-
-        if not self.onsets.has_notes:
-            return self.written
-        return np.array(
-            [self.onsets.sounds(self.vocab.expansion(i)) for i in range(len(self.vocab))]
-        )
+        """Bool (V,): the ids that write a note; all of whole events, or where none can be told."""
+        return self.notes if self.onsets.has_notes else self.written
 
     @cached_property
     def notes(self) -> "np.ndarray":
@@ -179,59 +171,12 @@ class Plan:
             found[id] = next(telling, -1) in self.bar_ids
         return found
 
-    def way_to_note(self, start: Any) -> "dict[Any, np.ndarray]":
-        """Return, for a state and those on a short way to a note, bool (V,): the ids to go on with.
+    @cached_property
+    def ways(self) -> "Ways":
+        """The ways to a note. Of a plan with a grammar."""
+        from midigen.ways import Ways
 
-        Ways are sought by trying base ids, WIDE states at a time; empty if none is found. Depends
-        on the state alone, and is kept.
-        """
-        if start not in self._ways:
-            self._ways[start] = self._seek_note(start)
-        return self._ways[start]
-
-    def _seek_note(self, start: Any) -> "dict[Any, np.ndarray]":
-
-        before: dict[Any, tuple[Any, list[int]]] = {}
-        edge = [start]
-        for _ in range(FAR):
-            ends = [state for state in edge if self._note_ids(state)[: len(self.vocab.base)].any()]
-            if ends:
-                return self._ways_back(start, ends, before)
-            found: dict[Any, tuple[Any, list[int]]] = {}
-            for state in edge:
-                for other, ids in self.grammar.branches(state).items():
-                    if other != start and other not in before:
-                        found.setdefault(other, (state, ids))
-            before |= found
-            # Any few will do, as long as they are not all of one kind.
-            edge = Random(0).sample(list(found), min(WIDE, len(found)))
-        return {}
-
-    def _ways_back(
-        self, start: Any, ends: Iterable[Any], before: "dict[Any, tuple[Any, list[int]]]"
-    ) -> "dict[Any, np.ndarray]":
-        """Return the ids of all ways that end in these states, note ids with them."""
-        import numpy as np
-
-        ways = {}
-        for end in ends:
-            state = end
-            ways[state] = self._note_ids(state)
-            while state != start:
-                state, ids = before[state]
-                if state not in ways:
-                    ways[state] = self._note_ids(state)
-                ways[state] |= np.isin(np.arange(len(self.vocab)), ids)
-        return ways
-
-    def _note_ids(self, state: Any) -> "np.ndarray":
-        """Return bool (V,): the ids that may come next and write a note."""
-        import numpy as np
-
-        mask = self.grammar.mask(state)
-        found = np.zeros(len(self.vocab), dtype=bool)
-        found[: len(mask)] = mask & self.notes[: len(mask)]
-        return found
+        return Ways(self.grammar, self.notes, len(self.vocab.base))
 
     def holding(self, base: Iterable[int]) -> "np.ndarray":
         """Return bool (V,): the ids that stand for some of these base ids."""

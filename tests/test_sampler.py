@@ -343,10 +343,10 @@ def test_the_way_to_a_note_depends_on_the_state_alone() -> None:
     vocab = tiny_vocab("miditok:class=MuMIDI")
     plan, other = plan_for(vocab), plan_for(vocab)
     state = plan.grammar.start()
-    ways = plan.way_to_note(state)
+    ways = plan.ways.from_state(state)
     for later in list(ways)[:12]:
-        other.way_to_note(later)
-    again = other.way_to_note(state)
+        other.ways.from_state(later)
+    again = other.ways.from_state(state)
     assert all(np.array_equal(ways[key], again[key]) for key in ways | again)
     # Every id of the way leads on along it, or is a note.
     for state, ids in ways.items():

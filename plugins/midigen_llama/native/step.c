@@ -41,7 +41,7 @@ struct step {
     float *result;          /* (B, T, V) */
 };
 
-/* What a step works in; rows of each. The largest so far is kept. */
+/* What a step works in, R rows of each: memory that it takes and gives back. */
 struct room {
     float *x;           /* (R, W): what the layers add to */
     struct rows normed; /* (R, W) */
@@ -99,7 +99,7 @@ INLINE void mix(const float *chances, const float *values, int64_t from, int64_t
 
 /* Write what a query (D,) finds in places `from` to `end` of a head (L, D). */
 static void attend(const float *q, const float *keys, const float *values, int64_t from,
-                          int64_t end, int64_t D, float *chances, float *to) {
+                   int64_t end, int64_t D, float *chances, float *to) {
     float top = -INFINITY;
     for (int64_t place = from; place < end; place++) {
         floats sum = {0};
