@@ -39,6 +39,8 @@ def hugging_face(c: Any, vocab_size: int, window: int, **more: Any) -> Any:
             intermediate_size=c.inner,
             num_hidden_layers=c.layers,
             num_attention_heads=c.heads,
+            num_key_value_heads=c.groups,
+            rope_theta=c.theta,
             max_position_embeddings=window,
             rms_norm_eps=c.eps,
             tie_word_embeddings=c.tied,

@@ -1,11 +1,12 @@
-"""Sampling: the same model with its weights laid out for reading one id at a time.
+"""Sampling with PyTorch: on GPUs, and where there is no compiled step (`midigen_llama.native`).
 
-A step for one row is bound by reading the weights, and for small models by the number of
-operations. So the projections that read the same are one matrix, the norms' weights and attention's
-scale are multiplied into them, and the dimensions that rotary embeddings turn together stand side
-by side, which makes turning them one product of complex numbers. In int8 each row of a matrix has
-its scale, and what is multiplied with it is quantized as it comes (as in LLM.int8, Dettmers et
-al., arXiv 2208.07339, without its outliers).
+The same model with its weights laid out for reading one id at a time. A step for one row is bound
+by reading the weights, and for small models by the number of operations. So the projections that
+read the same are one matrix, the norms' weights and attention's scale are multiplied into them, and
+the dimensions that rotary embeddings turn together stand side by side, which makes turning them one
+product of complex numbers. In int8 each row of a matrix has its scale, and what is multiplied with
+it is quantized as it comes (as in LLM.int8, Dettmers et al., arXiv 2208.07339, without its
+outliers).
 """
 
 import warnings

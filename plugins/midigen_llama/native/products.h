@@ -64,8 +64,6 @@ INLINE void multiply_tile(const struct matrix *m, int64_t block, const struct ro
             const float *ahead = (const float *)m->weights + at + AHEAD;
             FETCH(ahead);
             FETCH(ahead + LANES);
-        }
-        if (precision == FP32) {
             a = load((const float *)m->weights + at);
             b = load((const float *)m->weights + at + LANES);
         } else if (precision == BF16) {
