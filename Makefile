@@ -97,7 +97,7 @@ $(VENV)/.installed: $(SOURCES) $(VENV)/torch
 	rm -f $(VENV)/.editable
 	touch $@
 
-$(VENV)/.editable: pyproject.toml constraints.txt $(wildcard plugins/midigen_llama/native/*) $(VENV)/torch
+$(VENV)/.editable: pyproject.toml constraints.txt $(wildcard plugins/midigen_llama/native/* midigen/layers/native/*) $(VENV)/torch
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	rm -f $(VENV)/.installed
 	touch $@

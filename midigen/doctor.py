@@ -67,6 +67,10 @@ def _devices() -> Iterator[tuple[str, bool]]:
         names = [torch.cuda.get_device_name(d) if "cuda" in d else "" for d in available()]
         shown = (f"{d} ({n})" if n else d for d, n in zip(available(), names, strict=True))
         yield f"devices: {', '.join(shown)}; {torch.get_num_threads()} CPU threads", False
+        from midigen.layers import amx
+
+        kernels = "AMX's kernels" if amx.library() is not None else "PyTorch alone"
+        yield f"trains on the CPU with {kernels}", False
     except ImportError as error:
         yield f"torch does not load: {error}", True
 

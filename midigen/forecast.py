@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from midigen.memory import keep_memory
+from midigen.memory import settle
 from midigen.preparation import Prepared
 
 
@@ -28,7 +28,7 @@ def forecast(prepared: Prepared, device: str) -> Forecast:
     from midigen.optimizer import Optimizer, compute_dtype
 
     if device == "cpu":
-        keep_memory()
+        settle()
     settings = prepared.settings
     dtype = compute_dtype(device, settings.dtype)
     optimizer = Optimizer(copy.deepcopy(prepared.model), device, dtype, settings)

@@ -99,13 +99,13 @@ class LoraOptimizer(Optimizer):
         found = Learned(matrices, tables, self.settings.lora, self.settings.seed)
         return found.to(self.device)
 
-    def _take_gradients(self) -> None:
+    def _take_gradients(self, is_all: bool) -> None:
         for name, copied in self.compute.named_parameters():
             if copied.grad is not None:
                 self.learned.take(name, copied.grad)
                 copied.grad = None
 
-    def refresh(self) -> None:
+    def refresh(self, is_stepped: bool = False) -> None:
         with torch.no_grad():
             starts = dict(self.master.named_parameters())
             for name, copied in self.compute.named_parameters():

@@ -1,6 +1,7 @@
 """One training step: weights in fp32, products in bf16 where the device gains from it."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,16 @@ def _cpu_has_bf16() -> bool:
     return bool({"amx_bf16", "avx512_bf16"} & set(flags))
 
 
-def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torch.optim.Optimizer]":
+def rules_for(
+    model: "nn.Module",
+    settings: Settings,
+    device: str,
+    copies: "Mapping[nn.Parameter, nn.Parameter] | None" = None,
+) -> "list[torch.optim.Optimizer]":
     """Return the optimisers that together step all weights; vectors do not decay.
 
     `Muon` steps matrices alone: AdamW the vectors, and the tables with a row a token (embedding
-    and output).
+    and output). copies: of weights, in bf16, if AdamW shall refresh them while it steps.
     """
     import torch
 
@@ -63,6 +69,10 @@ def rules_for(model: "nn.Module", settings: Settings, device: str) -> "list[torc
     ]
     if kind == "adamax":
         rules.append(torch.optim.Adamax(groups, lr=0.0, betas=settings.betas))
+    elif copies:
+        from midigen.adamw import OnePassAdamW
+
+        rules.append(OnePassAdamW(groups, copies, settings.betas))
     else:
         fused = device == "cpu" or device.startswith("cuda") or None
         rules.append(torch.optim.AdamW(groups, lr=0.0, betas=settings.betas, fused=fused))
@@ -110,7 +120,8 @@ class Optimizer:
         self.learned = self._learned()
         self._gradients: dict[nn.Parameter, Tensor] = {}
         """Their memory, which the next step takes again: fresh memory costs page faults."""
-        self.rules = rules_for(self.learned, settings, device)
+        self._copied = self._copies()
+        self.rules = rules_for(self.learned, settings, device, self._copied)
         self._rule = {
             weight: rule
             for rule in self.rules
@@ -125,6 +136,17 @@ class Optimizer:
         if dtype == torch.float32 or self.ranks.shard:
             return self.master
         return copy.deepcopy(self.master).to(dtype)
+
+    def _copies(self) -> "dict[nn.Parameter, nn.Parameter]":
+        """Return the copies that AdamW can refresh itself: on the CPU, in one process."""
+        from midigen.layers import amx
+
+        weights = dict(self.master.named_parameters())
+        copies = dict(self.compute.named_parameters())
+        alone = self.learned is self.master is not self.compute and self.ranks.size == 1
+        if not (alone and amx.is_for(*copies.values())):
+            return {}
+        return {weight: copies[name] for name, weight in weights.items()}
 
     def _learned(self) -> "nn.Module":
         """Return the module whose parameters are stepped."""
@@ -143,13 +165,14 @@ class Optimizer:
         loss = torch.zeros((), device=self.device)
         for start in range(0, len(mine.ids), rows):
             loss += self._backward(mine, slice(start, start + rows))
+            self._take_gradients(is_all=rows >= len(mine.ids))
         norm = self._clip()
         for rule in self.rules:
             for group in rule.param_groups:
                 group["lr"] = rate
             rule.step()
             rule.zero_grad(set_to_none=True)
-        self.refresh()
+        self.refresh(is_stepped=True)
         return self.ranks.sum(loss), whole(norm)
 
     def _clip(self) -> "Tensor":
@@ -160,17 +183,35 @@ class Optimizer:
         import torch
 
         weights = [w for w in self.learned.parameters() if w.grad is not None]
-        norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        norm = self._norm()
         if not self.settings.clip:
             return norm
         later = [rule for rule in self.rules if self._scales(rule)]
         excess = (norm / self.settings.clip + 1e-6).clamp(min=1.0)
         for rule in later:
-            rule.grad_scale, rule.found_inf = excess, torch.zeros_like(excess)  # type: ignore[attr-defined]
+            if hasattr(rule, "excess"):
+                rule.excess = float(excess)
+            else:
+                rule.grad_scale, rule.found_inf = excess, torch.zeros_like(excess)  # type: ignore[attr-defined]
         now = [w for w in weights if self._rule[w] not in later]
         if now:
             torch.nn.utils.clip_grads_with_norm_(now, self.settings.clip, norm)
         return norm
+
+    def _norm(self) -> "Tensor":
+        import torch
+
+        from midigen.layers import amx
+
+        if not self._copied:
+            gradients = [w.grad for w in self.learned.parameters() if w.grad is not None]
+            return torch.nn.utils.get_total_norm(gradients)
+        found = (w.grad if w.grad is not None else self._copied[w].grad for w in self._copied)
+        return torch.tensor(amx.norm_of([g.contiguous() for g in found if g is not None]))
+
+    def _in_one_pass(self, weight: "nn.Parameter") -> bool:
+        """Return whether its rule reads the copy's gradient and refreshes the copy."""
+        return hasattr(self._rule[weight], "excess")
 
     def _scales(self, rule: "torch.optim.Optimizer") -> bool:
         return bool(rule.defaults.get("fused")) and self.device == "cpu" and self.ranks.size == 1
@@ -190,16 +231,18 @@ class Optimizer:
         loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
         # Processes share the mean of their gradients; the batch's is the sum.
         (loss * self.ranks.size).backward()
-        self._take_gradients()
         return loss.detach()
 
-    def _take_gradients(self) -> None:
-        """Move the gradients of the copy to what is learned."""
+    def _take_gradients(self, is_all: bool) -> None:
+        """Move the gradients of the copy to what is learned.
+
+        is_all: nothing will be added, so those that are read where they are may stay there.
+        """
         if self.compute is self.master:
             return
         pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
         for weight, copied in pairs:
-            if copied.grad is None:
+            if copied.grad is None or (is_all and self._in_one_pass(weight)):
                 continue
             if weight.grad is None and weight in self._gradients:
                 weight.grad = self._gradients[weight].copy_(copied.grad)
@@ -209,8 +252,8 @@ class Optimizer:
                 self._gradients[weight] = weight.grad
             copied.grad = None
 
-    def refresh(self) -> None:
-        """Cast the weights into the computing copy."""
+    def refresh(self, is_stepped: bool = False) -> None:
+        """Cast the weights into the computing copy; after a step, those that it left to be cast."""
         import torch
 
         if self.compute is self.master:
@@ -218,7 +261,8 @@ class Optimizer:
         with torch.no_grad():
             pairs = zip(self.master.parameters(), self.compute.parameters(), strict=True)
             for weight, copied in pairs:
-                copied.copy_(weight)
+                if not (is_stepped and self._in_one_pass(weight)):
+                    copied.copy_(weight)
 
     def weights(self) -> "dict[str, Tensor]":
         """Return the weights, whole, as a state dict: every process must ask."""

@@ -12,7 +12,7 @@ from midigen.finishing import finish
 from midigen.forecast import describe
 from midigen.initial import read_initial
 from midigen.interrupt import Interrupt
-from midigen.memory import keep_memory
+from midigen.memory import settle
 from midigen.opening import open_folder, open_store, prepare_run
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.preparation import Prepared, prepare
@@ -143,7 +143,7 @@ def _trainer(
 
 def _optimizer(prepared: Prepared, device: str, dtype: "torch.dtype", ranks: Ranks) -> Optimizer:
     if device == "cpu":
-        keep_memory()
+        settle()
     if not prepared.settings.lora:
         return Optimizer(prepared.model, device, dtype, prepared.settings, ranks)
     from midigen.lora import LoraOptimizer

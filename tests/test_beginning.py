@@ -38,7 +38,7 @@ def test_heads_of_the_first_layer_look_so_many_places_back() -> None:
     model, ids = made(LlamaConfig(width=256, layers=2)), torch.randint(0, V, (1, 300))
     attention = model.model.layers[0].self_attn
     with torch.no_grad():
-        x = model.model.layers[0].input_layernorm(model.model.embed_tokens(ids))
+        x = model.model.layers[0].input_layernorm(model.model.embed_tokens(ids))[1]
         rope = model._rope(0, 300, x)
         heads = []
         for matrix in (attention.q_proj, attention.k_proj):

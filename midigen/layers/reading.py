@@ -1,6 +1,7 @@
 """What the layers of one forward pass share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,6 +27,23 @@ class Seen:
             same = self.segments[:, None, :, None] == self.segments[:, None, None, :]
             self._mask = same & torch.ones(T, T, dtype=torch.bool, device=same.device).tril()
         return self._mask
+
+    @cached_property
+    def starts(self) -> Tensor | None:
+        """The first place (B, T) int32 that each place sees, None where that is always 0.
+
+        Only where segments are numbered in order (`in_order`).
+        """
+        if self.segments is None:
+            return None
+        places = torch.arange(self.segments.shape[1], device=self.segments.device)
+        begins = self.segments.diff(dim=1, prepend=self.segments[:, :1]) != 0
+        return torch.where(begins, places, 0).cummax(1).values.int()
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether segments never fall along a row, so that each is in one piece."""
+        return self.segments is None or not bool((self.segments.diff(dim=1) < 0).any())
 
 
 @dataclass(slots=True)

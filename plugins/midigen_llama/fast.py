@@ -7,34 +7,57 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function
 
+from midigen.layers import amx
+from midigen.layers.noise import Noise, drop_add
+from midigen.layers.reading import Seen
 from midigen.layers.tiles import NEVER, gradients
 
 _WORK = 1 << 17
 """Elements that are turned together: 256 KiB in bf16."""
 
 
-def attention_fits(q: Tensor, k: Tensor) -> bool:
-    """Return whether `attention` takes these (B, T, H, D): training, bf16, CPU, as many heads."""
-    return (
-        torch.is_grad_enabled()
-        and q.device.type == "cpu"
-        and q.dtype == torch.bfloat16
-        and q.shape == k.shape
-    )
+def attention_fits(q: Tensor, k: Tensor, seen: Seen) -> bool:
+    """Return whether `attention` takes these (B, T, H, D): training in bf16 on a CPU."""
+    if not (torch.is_grad_enabled() and q.device.type == "cpu" and q.dtype == torch.bfloat16):
+        return False
+    return _in_tiles(q, seen) or q.shape == k.shape
 
 
-def attention(
-    q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, segments: Tensor | None
-) -> Tensor:
-    """Return causal attention (B, T, H, D) of q and k, which are turned first (see `turned`).
+def _in_tiles(q: Tensor, seen: Seen) -> bool:
+    return q.shape[-1] % amx.EDGE == 0 and amx.is_for(q) and seen.in_order
 
-    segments (B, T): only within the same number.
-    """
-    out: Tensor = _Attention.apply(q, k, v, cos, sin, segments)
+
+def attention(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, seen: Seen) -> Tensor:
+    """Return causal attention (B, T, H, D) of q and k, which are turned first (see `turned`)."""
+    out: Tensor
+    if _in_tiles(q, seen):
+        out = _TiledAttention.apply(q, k, v, cos, sin, seen.starts)
+    else:
+        out = _Attention.apply(q, k, v, cos, sin, seen.segments)
     return out
+
+
+class _TiledAttention(Function):
+    """Both ways in AMX's tiles."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, starts: Tensor | None
+    ) -> Tensor:
+        q, k, v = (x.contiguous() for x in (q, k, v))
+        heads = amx.Heads(q, k, v, cos[:, 0], sin[:, 0], starts)
+        y, logs = amx.attention(heads)
+        ctx.save_for_backward(*heads, y, logs)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        *heads, y, logs = ctx.saved_tensors
+        return *amx.attention_back(amx.Heads(*heads), y, logs, grads[0]), None, None, None
 
 
 class _Attention(Function):
@@ -137,7 +160,62 @@ class _Norm(Function):
         return dx, dw, None
 
 
+class _AddNorm(Function):
+    """The sum is given out, too, and its gradient comes back: that of x and branch in one pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, branch: Tensor | None, weight: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor]:
+        made = amx.norm(x, branch, weight, eps)
+        ctx.save_for_backward(*made, weight)
+        ctx.set_materialize_grads(False)
+        ctx.has_branch = branch is not None
+        return made.sum if branch is not None else x.view_as(x), made.out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        *made, weight = ctx.saved_tensors
+        dx, dweight = amx.norm_back(amx.Normed(*made), weight, grads[0], grads[1])
+        return dx, dx if ctx.has_branch else None, dweight, None
+
+
+def add_norm(
+    x: Tensor, branch: Tensor | None, weight: Tensor, eps: float, noise: Noise | None
+) -> tuple[Tensor, Tensor]:
+    """Return x plus what is left of branch (None: x), and RMSNorm of it, (..., W)."""
+    if torch.is_grad_enabled() and noise is None and amx.is_for(x, weight):
+        out: tuple[Tensor, Tensor] = _AddNorm.apply(x, branch, weight, eps)
+        return out
+    if branch is not None:
+        x = drop_add(x, branch, noise)
+    return x, norm(x, weight, eps)
+
+
 def norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Return RMSNorm of (..., W). `F.rms_norm` on a CPU makes nine passes, four of them in fp32."""
-    out: Tensor = _Norm.apply(x, weight, eps)
-    return out
+    if torch.is_grad_enabled() and x.device.type == "cpu":
+        out: Tensor = _Norm.apply(x, weight, eps)
+        return out
+    return F.rms_norm(x, weight.shape, weight, eps)
+
+
+class _SwiGLU(Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        gate, up = gate.contiguous(), up.contiguous()
+        ctx.save_for_backward(gate, up)
+        return amx.swiglu(gate, up)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = ctx.saved_tensors
+        return amx.swiglu_back(gate, up, grads[0].contiguous())
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """Return silu(gate) up, element by element."""
+    if torch.is_grad_enabled() and amx.is_for(gate, up):
+        out: Tensor = _SwiGLU.apply(gate, up)
+        return out
+    return F.silu(gate) * up

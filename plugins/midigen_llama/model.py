@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from midigen.layers.cache import Cache
 from midigen.layers.linear import linear, linears
-from midigen.layers.noise import drop_add, noise_for
+from midigen.layers.noise import Noise, noise_for
 from midigen.layers.reading import Reading, Seen
 from midigen_llama import fast
 from midigen_llama.beginning import DRAWN, begin_copying, can_copy
@@ -38,10 +38,11 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() and x.device.type == "cpu":
-            return fast.norm(x, self.weight.to(x.dtype), self.eps)
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+    def forward(
+        self, x: Tensor, branch: Tensor | None = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return x plus what dropout leaves of a branch, and that normalised."""
+        return fast.add_norm(x, branch, self.weight.to(x.dtype), self.eps, noise)
 
 
 class Attention(nn.Module):
@@ -57,8 +58,8 @@ class Attention(nn.Module):
         B, T, _ = x.shape
         weights = self.q_proj.weight, self.k_proj.weight, self.v_proj.weight
         q, k, v = (y.view(B, T, -1, self.head) for y in linears(x, *weights))
-        if cache is None and fast.attention_fits(q, k):
-            y = fast.attention(q, k, v, *rope, seen.segments)
+        if cache is None and fast.attention_fits(q, k, seen):
+            y = fast.attention(q, k, v, *rope, seen)
             return self.o_proj(y.flatten(2))
         q = rotate(q, rope).transpose(1, 2)  # (B, H, T, D)
         k = rotate(k, rope).transpose(1, 2)  # (B, G, T, D)
@@ -87,7 +88,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = linears(x, self.gate_proj.weight, self.up_proj.weight)
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(fast.swiglu(gate, up))
 
 
 class Block(nn.Module):
@@ -98,10 +99,14 @@ class Block(nn.Module):
         self.post_attention_layernorm = Norm(config.width, config.eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rope: Rope, reading: Reading, layer: int) -> Tensor:
-        y = self.self_attn(self.input_layernorm(x), rope, reading.seen, reading.cache, layer)
-        x = drop_add(x, y, reading.noise)
-        return drop_add(x, self.mlp(self.post_attention_layernorm(x)), reading.noise)
+    def forward(
+        self, x: Tensor, branch: Tensor | None, rope: Rope, reading: Reading, layer: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return x, and a branch that the next block adds to it (None before the first)."""
+        x, y = self.input_layernorm(x, branch, reading.noise)
+        y = self.self_attn(y, rope, reading.seen, reading.cache, layer)
+        x, y = self.post_attention_layernorm(x, y, reading.noise)
+        return x, self.mlp(y)
 
 
 class Body(nn.Module):
@@ -174,9 +179,10 @@ class Llama(nn.Module):
         x = self.model.embed_tokens(ids)  # (B, T, W)
         start = reading.cache.length if reading.cache is not None else 0
         rope = self._rope(start, ids.shape[1], x)
+        branch = None
         for layer, block in enumerate(self.model.layers):
-            x = block(x, rope, reading, layer)
-        x = self.model.norm(x)
+            x, branch = block(x, branch, rope, reading, layer)
+        _, x = self.model.norm(x, branch, reading.noise)
         head = self.lm_head or self.model.embed_tokens
         return linear(x, head.weight)
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from midigen.memory import keep_memory
+from midigen.memory import settle
 from midigen.optimizer import Optimizer, compute_dtype
 from midigen.registry import load
 from midigen.settings import Settings
@@ -126,7 +126,7 @@ def contender(label: str, name: str) -> Callable[[], Any]:
     config = load("models", name).Config(**case.config)
     ids = np.random.default_rng(0).integers(0, case.vocab_size, (case.rows, case.window + 1))
     if label == "midigen":
-        keep_memory()
+        settle()
         return ours(case, config, name, ids)
     if label == "plain_fp32":
         return plain(PLAIN[name](config, case.vocab_size), ids)

@@ -1,0 +1,289 @@
+"""Training's kernels for processors with AMX (native/), in bf16, where they are there.
+
+The library is built when midigen is installed, if there is a C compiler, and loaded with ctypes. It
+works with PyTorch's own threads. What it gives is the same bits for any number of them. Without it
+PyTorch does the same work, slower.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import Structure, byref, c_double, c_float, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from midigen.errors import MidigenError
+
+VERSION = 1
+"""Of what this file and native/ agree on; rises where the sizes of structures do not tell."""
+EDGE = 32
+"""A head has a multiple of this many dimensions."""
+
+
+class _Norm(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "width")),
+        *((name, c_void_p) for name in ("x", "branch", "weight")),
+        ("eps", c_double),
+        *((name, c_void_p) for name in ("sum", "out", "scales", "dsum", "dout", "dx", "dweight")),
+    )
+
+
+class _SwiGLU(Structure):
+    _fields_ = (
+        ("count", c_int64),
+        *((name, c_void_p) for name in ("gate", "up", "out", "dout", "dgate", "dup")),
+    )
+
+
+class _Attention(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("batch", "length", "heads", "groups", "head")),
+        *((name, c_void_p) for name in ("q", "k", "v", "cosines", "sines", "starts")),
+        *((name, c_void_p) for name in ("y", "logs", "dy", "dq", "dk", "dv")),
+    )
+
+
+class _Products(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "width", "count")),
+        *((name, c_void_p) for name in ("outputs", "x", "gradients", "results")),
+    )
+
+
+class _Gradient(Structure):
+    _fields_ = (("at", c_void_p), ("count", c_int64), ("is_half", c_int64))
+
+
+class _AdamW(Structure):
+    _fields_ = (
+        ("gradient", _Gradient),
+        *((name, c_void_p) for name in ("weight", "mean", "square", "copy")),
+        *((name, c_float) for name in ("scale", "beta1", "beta2", "eps", "kept", "rate", "root")),
+    )
+
+
+class _AdamWSteps(Structure):
+    _fields_ = (("count", c_int64), ("each", c_void_p))
+
+
+class _Squares(Structure):
+    _fields_ = (("count", c_int64), ("each", c_void_p), ("sum", c_void_p))
+
+
+STRUCTURES = (_Norm, _SwiGLU, _Attention, _Products, _Gradient, _AdamW)
+KERNELS = {
+    "midigen_norm": _Norm,
+    "midigen_norm_back": _Norm,
+    "midigen_swiglu": _SwiGLU,
+    "midigen_swiglu_back": _SwiGLU,
+    "midigen_attention": _Attention,
+    "midigen_attention_back": _Attention,
+    "midigen_products": _Products,
+    "midigen_adamw": _AdamWSteps,
+    "midigen_squares": _Squares,
+}
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the kernels, None where they were not built or do not run."""
+    for path in Path(__file__).parent.glob("_amx.*"):
+        try:
+            found = ctypes.CDLL(str(path))
+        except OSError:  # built for another machine
+            continue
+        if _is_ours(found) and _runs(found):
+            for name, structure in KERNELS.items():
+                getattr(found, name).argtypes = (ctypes.POINTER(structure), ctypes.c_int)
+            return found
+    return None
+
+
+def _is_ours(found: ctypes.CDLL) -> bool:
+    """Return whether a library was built from the structures of this file."""
+    if not hasattr(found, "midigen_amx_layout"):
+        return False
+    sizes = [ctypes.sizeof(s) for s in STRUCTURES]
+    mixed = 0
+    for number in (VERSION, *sizes):
+        mixed = (mixed * 1009 + number) % 1000003
+    return bool(found.midigen_amx_layout() == mixed)
+
+
+def _runs(found: ctypes.CDLL) -> bool:
+    """Hand over what starts PyTorch's threads (GCC's OpenMP); return whether there is AMX."""
+    try:
+        start = ctypes.cast(ctypes.CDLL(None).GOMP_parallel, c_void_p)
+    except AttributeError:
+        return False
+    found.midigen_amx.argtypes = (c_void_p,)
+    return bool(found.midigen_amx(start))
+
+
+def is_for(*tensors: Tensor) -> bool:
+    """Return whether the kernels take these: bf16, on the CPU, outside of `torch.compile`."""
+    fits = all(x.dtype == torch.bfloat16 and x.device.type == "cpu" for x in tensors)
+    return fits and not torch.compiler.is_compiling() and library() is not None
+
+
+def _call(name: str, structure: Structure) -> None:
+    if getattr(library(), name)(byref(structure), torch.get_num_threads()):
+        raise MidigenError(f"no memory for {name}")
+
+
+def _at(x: Tensor | None) -> int | None:
+    """Return where a tensor lies, which must be in one piece."""
+    if x is None:
+        return None
+    assert x.is_contiguous()
+    return x.data_ptr()
+
+
+class Normed(NamedTuple):
+    """sum: x and branch (x itself where there is none); out: that normalised; scales (N,) fp32."""
+
+    sum: Tensor
+    out: Tensor
+    scales: Tensor
+
+
+def norm(x: Tensor, branch: Tensor | None, weight: Tensor, eps: float) -> Normed:
+    """Return RMSNorm of x + branch, (..., W) each, times weight (W,)."""
+    x = x.contiguous()
+    branch = branch if branch is None else branch.contiguous()
+    W = x.shape[-1]
+    total = x if branch is None else torch.empty_like(x)
+    made = Normed(total, torch.empty_like(x), x.new_empty(x.numel() // W, dtype=torch.float32))
+    fields = {"x": x, "branch": branch, "weight": weight.contiguous(), "sum": total}
+    fields |= {"out": made.out, "scales": made.scales}
+    _call("midigen_norm", _Norm(len(made.scales), W, eps=eps, **_places(fields)))
+    return made
+
+
+def norm_back(
+    made: Normed, weight: Tensor, dsum: Tensor | None, dout: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of x, which are those of branch, and of weight."""
+    dx, dweight = torch.empty_like(made.sum), torch.empty_like(weight)
+    fields = {"x": made.sum, "weight": weight.contiguous(), "scales": made.scales}
+    fields |= {"dout": dout.contiguous(), "dx": dx, "dweight": dweight}
+    if dsum is not None:
+        fields["dsum"] = dsum.contiguous()
+    _call("midigen_norm_back", _Norm(len(made.scales), len(weight), **_places(fields)))
+    return dx, dweight
+
+
+def _places(fields: dict[str, Any]) -> dict[str, int | None]:
+    return {name: _at(x) for name, x in fields.items()}
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """Return silu(gate) up, element by element."""
+    out = torch.empty_like(gate)
+    _call("midigen_swiglu", _SwiGLU(gate.numel(), _at(gate), _at(up), _at(out)))
+    return out
+
+
+def swiglu_back(gate: Tensor, up: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of gate and up."""
+    dgate, dup = torch.empty_like(gate), torch.empty_like(up)
+    places = (_at(gate), _at(up), None, _at(dout), _at(dgate), _at(dup))
+    _call("midigen_swiglu_back", _SwiGLU(gate.numel(), *places))
+    return dgate, dup
+
+
+class Heads(NamedTuple):
+    """q (B, T, H, D), k and v (B, T, G, D); cos and sin (T, D), the first half of sin negated.
+
+    starts (B, T) int32: the first place that each sees; they do not fall along T. None: the first.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    cos: Tensor
+    sin: Tensor
+    starts: Tensor | None
+
+    def structure(self, **more: Tensor) -> _Attention:
+        B, T, H, D = self.q.shape
+        return _Attention(B, T, H, self.k.shape[2], D, *map(_at, self), **_places(more))
+
+
+def attention(heads: Heads) -> tuple[Tensor, Tensor]:
+    """Return causal attention (B, T, H, D) of turned q and k, and what its gradient needs."""
+    B, T, H, _ = heads.q.shape
+    y, logs = torch.empty_like(heads.q), heads.q.new_empty(B, H, T, dtype=torch.float32)
+    _call("midigen_attention", heads.structure(y=y, logs=logs))
+    return y, logs
+
+
+def attention_back(
+    heads: Heads, y: Tensor, logs: Tensor, dy: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of q, k and v."""
+    dq, dk, dv = (torch.empty_like(x) for x in (heads.q, heads.k, heads.v))
+    fields = {"y": y, "logs": logs, "dy": dy.contiguous(), "dq": dq, "dk": dk, "dv": dv}
+    _call("midigen_attention_back", heads.structure(**fields))
+    return dq, dk, dv
+
+
+def weight_gradients(gradients: Sequence[Tensor], x: Tensor) -> list[Tensor]:
+    """Return g' x (M, K) for each gradient g (N, M) of outputs; x (N, K) is what came in."""
+    x, gradients = x.contiguous(), [g.contiguous() for g in gradients]
+    outputs = [g.shape[1] for g in gradients]
+    (N, K), count = x.shape, len(outputs)
+    results = [x.new_empty(M, K) for M in outputs]
+    array = c_void_p * count
+    sizes = (c_int64 * count)(*outputs)
+    taken, made = array(*map(_at, gradients)), array(*map(_at, results))
+    start, *places = (ctypes.addressof(held) for held in (sizes, taken, made))
+    _call("midigen_products", _Products(N, K, count, start, _at(x), *places))
+    return results
+
+
+class Moving(NamedTuple):
+    """A weight in fp32, its gradient in fp32 or bf16, its moments, and its copy in bf16."""
+
+    weight: Tensor
+    gradient: Tensor
+    mean: Tensor
+    square: Tensor
+    copy: Tensor
+
+
+def adamw(
+    weights: Sequence[Moving],
+    rate: float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+    steps: int,
+    scale: float,
+) -> None:
+    """Take step number `steps` of AdamW, with all gradients times `scale`; refresh the copies."""
+    numbers = {"scale": scale, "beta1": betas[0], "beta2": betas[1], "eps": eps}
+    numbers |= {"kept": 1 - rate * decay, "rate": rate / (1 - betas[0] ** steps)}
+    numbers["root"] = (1 - betas[1] ** steps) ** -0.5
+    each = (_AdamW * len(weights))()
+    for one, w in zip(each, weights, strict=True):
+        places = (_at(x) for x in (w.weight, w.mean, w.square, w.copy))
+        one.__init__(_gradient(w.gradient), *places, **numbers)
+    _call("midigen_adamw", _AdamWSteps(len(weights), ctypes.addressof(each)))
+
+
+def _gradient(x: Tensor) -> _Gradient:
+    return _Gradient(_at(x), x.numel(), x.dtype == torch.bfloat16)
+
+
+def norm_of(gradients: Sequence[Tensor]) -> float:
+    """Return the norm of all gradients, in fp32 or bf16, together."""
+    each = (_Gradient * len(gradients))(*map(_gradient, gradients))
+    total = c_double()
+    places = ctypes.addressof(each), ctypes.addressof(total)
+    _call("midigen_squares", _Squares(len(gradients), *places))
+    return total.value**0.5

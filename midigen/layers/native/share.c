@@ -1,0 +1,123 @@
+/* Threads, memory, and whether this processor and system have AMX. */
+
+#define _GNU_SOURCE
+#include "kernels.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* PyTorch's threads do the work: threads of our own would fight with them for processors, as both
+ * stay awake for a while. They are those of GCC's OpenMP, which starts them with this function. */
+typedef void start_threads(void (*body)(void *), void *what, unsigned threads, unsigned flags);
+static start_threads *start;
+
+struct job {
+    task *task;
+    const void *what;
+    int64_t units;
+    atomic_llong next;
+    atomic_int threads;
+};
+
+struct tiles {
+    uint8_t palette, first, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+};
+
+/* oneDNN has tiles of its own, and sets them up once for several products. */
+static void body(void *argument) {
+    struct job *job = argument;
+    int thread = atomic_fetch_add(&job->threads, 1);
+    struct tiles before, mine = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        mine.bytes[i] = 64;
+        mine.rows[i] = 16;
+    }
+    _tile_storeconfig(&before);
+    _tile_loadconfig(&mine);
+    for (int64_t unit; (unit = atomic_fetch_add(&job->next, 1)) < job->units;)
+        job->task(job->what, unit, thread);
+    if (before.palette)
+        _tile_loadconfig(&before);
+    else
+        _tile_release();
+}
+
+void midigen_share(int threads, int64_t units, task *task, const void *what) {
+    struct job job = {.task = task, .what = what, .units = units};
+    if (threads > MOST_THREADS)
+        threads = MOST_THREADS;
+    if (threads > units)
+        threads = (int)units;
+    if (threads > 1 && start)
+        start(body, &job, (unsigned)threads, 0);
+    else
+        body(&job);
+}
+
+#define HUGE_PAGE (1 << 21)
+
+void *midigen_memory(struct memory *memory, int64_t bytes) {
+    if (memory->bytes < bytes) {
+        free(memory->at);
+        memory->bytes = 0;
+        bytes = divide_up(bytes, HUGE_PAGE) * HUGE_PAGE;
+        memory->at = aligned_alloc(HUGE_PAGE, (size_t)bytes);
+        if (!memory->at)
+            return 0;
+#if defined(__linux__)
+        madvise(memory->at, (size_t)bytes, MADV_HUGEPAGE);
+#endif
+        memory->bytes = bytes;
+    }
+    return memory->at;
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+void midigen_lock(void) { pthread_mutex_lock(&lock); }
+void midigen_unlock(void) { pthread_mutex_unlock(&lock); }
+
+static int64_t mixed(const int64_t *numbers, int count) {
+    int64_t all = 0;
+    for (int i = 0; i < count; i++)
+        all = (all * 1009 + numbers[i]) % 1000003;
+    return all;
+}
+
+/* A number that tells whether Python has the same structures. */
+int midigen_amx_layout(void) {
+    int64_t numbers[] = {VERSION, sizeof(struct norm), sizeof(struct swiglu),
+                         sizeof(struct attention), sizeof(struct products),
+                         sizeof(struct gradient), sizeof(struct adamw)};
+    return (int)mixed(numbers, sizeof numbers / sizeof *numbers);
+}
+
+/* Take `threads`, the address of GOMP_parallel or 0; return whether AMX can be used. */
+int midigen_amx(void *threads) {
+#if defined(__linux__)
+    uint32_t a, b, c, d;
+    const int feature_tiles = 24, feature_bf16 = 22; /* CPUID 7, EDX */
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "0"(7), "2"(0));
+    if (!(d >> feature_tiles & 1) || !(d >> feature_bf16 & 1))
+        return 0;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512bf16"))
+        return 0;
+    const int request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM */
+    if (syscall(SYS_arch_prctl, request, tile_data))
+        return 0;
+    memcpy(&start, &threads, sizeof start);
+    return 1;
+#else
+    return 0;
+#endif
+}
