@@ -1,4 +1,4 @@
-"""Training on a CPU: the same mathematics with fewer passes over memory.
+"""Training and losses on a CPU: the same mathematics with fewer passes over memory.
 
 Little is kept for the backward pass, and kernels are taken that do more in one pass.
 """
@@ -21,10 +21,10 @@ _WORK = 1 << 17
 
 
 def attention_fits(q: Tensor, k: Tensor, seen: Seen) -> bool:
-    """Return whether `attention` takes these (B, T, H, D): training in bf16 on a CPU."""
-    if not (torch.is_grad_enabled() and q.device.type == "cpu" and q.dtype == torch.bfloat16):
+    """Return whether `attention` takes these (B, T, H, D): bf16 on a CPU."""
+    if q.device.type != "cpu" or q.dtype != torch.bfloat16:
         return False
-    return _in_tiles(q, seen) or q.shape == k.shape
+    return _in_tiles(q, seen) or (torch.is_grad_enabled() and q.shape == k.shape)
 
 
 def _in_tiles(q: Tensor, seen: Seen) -> bool:
@@ -184,7 +184,7 @@ def add_norm(
     x: Tensor, branch: Tensor | None, weight: Tensor, eps: float, noise: Noise | None
 ) -> tuple[Tensor, Tensor]:
     """Return x plus what is left of branch (None: x), and RMSNorm of it, (..., W)."""
-    if torch.is_grad_enabled() and noise is None and amx.is_for(x, weight):
+    if noise is None and amx.is_for(x, weight):
         out: tuple[Tensor, Tensor] = _AddNorm.apply(x, branch, weight, eps)
         return out
     if branch is not None:
@@ -215,7 +215,7 @@ class _SwiGLU(Function):
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
     """Return silu(gate) up, element by element."""
-    if torch.is_grad_enabled() and amx.is_for(gate, up):
+    if amx.is_for(gate, up):
         out: Tensor = _SwiGLU.apply(gate, up)
         return out
     return F.silu(gate) * up
