@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.autograd.function import Function
 
+from midigen.layers import amx
 from midigen.windows import IGNORE
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class _CrossEntropy(Function):
     def forward(
         ctx: Any, logits: "Tensor", targets: "Tensor", divisor: float, smoothing: float
     ) -> "Tensor":
+        if amx.is_for(logits):
+            nats, gradient = amx.cross_entropy(logits.contiguous(), targets, divisor, smoothing)
+            ctx.save_for_backward(gradient)
+            return torch.tensor(nats / divisor)
         rows = max(1, _VALUES // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
         gradient = torch.empty_like(logits)
         loss = torch.zeros((), device=logits.device)
@@ -61,4 +66,6 @@ class _CrossEntropy(Function):
     @staticmethod
     def backward(ctx: Any, *grads: "Tensor") -> "tuple[Tensor, None, None, None]":
         (gradient,) = ctx.saved_tensors
+        if gradient.device.type == "cpu" and grads[0] == 1:
+            return gradient, None, None, None
         return gradient * grads[0].to(gradient.dtype), None, None, None

@@ -19,7 +19,10 @@ QUIET = 5
 """Bars behind the last note of which the last must have one: 1 % of the corpus rest for longer."""
 
 SILENT = 64
-"""Events behind which the first note must come; or half of the ids that were asked."""
+"""Events behind which the first note must come; or half of the ids that were asked.
+
+Where time makes bars, also the next note: time that nothing follows begins no bar.
+"""
 
 LOOPS = 8
 """Bars that may be the same in a row: of 99.9 % of the corpus no more than four are."""
@@ -44,6 +47,8 @@ class Draft:
         self._state = prompt.state
         self._onset = plan.onsets.behind(Onset(), self.ids)
         self._sounded = -1
+        self._quiet_from = self.start
+        self._has_moved = False
         self._alike = 1
         self._hurries = False
         self._way: dict[Any, Any] = {}
@@ -146,14 +151,17 @@ class Draft:
     def _in_time(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return `allowed` without what stands still in a bar that is far too long.
 
-        Or, where all bars were silent and are written anew, without what lets time pass.
+        When time has passed there, a note must follow. Or, where all bars were silent and are
+        written anew, return it without what lets time pass.
         """
         import numpy as np
 
         passes = self.plan.passes
         if self._hurries and self._is_silent:
             left = allowed & ~(passes if self.bars else self.plan.shifts)
-        elif len(self.ids) - (self.bars[-1] if self.bars else self.start) >= BAR_LIMIT:
+        elif self._is_long:
+            if self._has_moved and self.plan.onsets.has_sounds:
+                return self._toward_note(allowed)
             left = allowed & passes
             if not left.any():
                 # A merged id can pass over the place where time is told.
@@ -166,8 +174,12 @@ class Draft:
         """Return whether a bar must begin: right behind a prompt, and where one is far too long."""
         if len(self.ids) == self.start:
             return self.start > 0
-        last = self.bars[-1] if self.bars else self.start
-        return len(self.ids) - last >= BAR_LIMIT
+        return self._is_long
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether the last bar is far too long."""
+        return len(self.ids) - (self.bars[-1] if self.bars else self.start) >= BAR_LIMIT
 
     @property
     def _is_silent(self) -> bool:
@@ -177,10 +189,11 @@ class Draft:
 
     def _must_sound(self) -> bool:
         """Return whether it is time for a note: there is none yet, where there could long be."""
-        if not self._is_silent:
-            return False
         plan, written = self.plan, len(self.ids) - self.start
         unit = plan.tokenizer.unit
+        if not self._is_silent:
+            quiet = len(self.ids) - self._quiet_from
+            return plan.is_timed and plan.onsets.has_sounds and quiet >= SILENT * unit
         return self._hurries or written >= min(
             SILENT * unit, plan.tokens // 2, plan.tokens - 4 * unit
         )
@@ -241,7 +254,9 @@ class Draft:
             self._has_tempo = True
         has_begun = self._find_bars(base)
         if plan.onsets.sounds(base):
-            self._sounded = len(self.bars)
+            self._sounded, self._quiet_from, self._has_moved = len(self.bars), len(self.ids), False
+        elif plan.is_timed and plan.onsets.passes(base):
+            self._has_moved = True
         if has_begun and self._end_at_bar():
             return
         if not self.done and len(self.ids) - self.start >= plan.tokens:
@@ -311,6 +326,7 @@ class Draft:
         self.bars.clear()
         self._state, self._onset = self.prompt.state, self.plan.onsets.behind(Onset(), self.ids)
         self._has_tempo, self._alike, self._sounded, self._hurries = False, 1, -1, True
+        self._quiet_from, self._has_moved = self.start, False
         self._begin()
 
     def _seconds(self, end: int) -> float:

@@ -13,11 +13,11 @@ from midigen_llama.model import rope_table
 from torch import Tensor, nn
 
 from midigen.adamw import OnePassAdamW
-from midigen.layers import amx
-from midigen.layers.reading import Seen
+from midigen.layers import amx, attention, tiles
+from midigen.layers.reading import Reading, Seen
 from midigen.optimizer import Optimizer
 from midigen.settings import Settings
-from midigen.windows import START, Batch
+from midigen.windows import IGNORE, START, Batch
 
 pytestmark = pytest.mark.skipif(amx.library() is None, reason="no AMX here, or no compiler")
 
@@ -76,10 +76,102 @@ def check_attention(shape: tuple[int, ...], pieces: int) -> None:
     for x in plain[:3]:
         x.requires_grad_()
     wanted = plain_attention(plain, segments)
-    assert_near(y, wanted.detach())
+    assert_near(y.detach(), wanted.detach())
     gradients = torch.autograd.grad(wanted, plain[:3], dy.float())
-    for found, gradient in zip(amx.attention_back(heads, y, logs, dy), gradients, strict=True):
+    for found, gradient in zip(back(heads, y, logs, dy), gradients, strict=True):
         assert_near(found, gradient, 0.01)
+
+
+def back(heads: amx.Heads, y: Tensor, logs: Tensor, dy: Tensor, **more: object) -> list[Tensor]:
+    into = tuple(torch.empty_like(x) for x in heads[:3])
+    amx.attention_back(heads, y, logs, dy, into, **more)  # type: ignore[arg-type]
+    return list(into)
+
+
+@pytest.mark.parametrize("has_memory", [False, True])
+def test_packed_attention_and_its_gradient(has_memory: bool) -> None:
+    """Without places that turn; queries, keys and values side by side."""
+    packed = draw(2, 45, 1 if has_memory else 3, 2, 32).requires_grad_()
+    memory = draw(2, 45, 2, 2, 32, seed=1).requires_grad_() if has_memory else None
+    segments = (torch.arange(90).view(2, 45) > 50).long()
+    dy = draw(2, 45, 2, 32, seed=2)
+    given = [x for x in (packed, memory) if x is not None]
+    y = attention.attention(packed, memory, Reading(Seen(segments=segments)))
+    wide = None if memory is None else memory.float()
+    wanted = tiles.attention(packed.float(), wide, segments, None)
+    assert_near(y.detach(), wanted.detach())
+    for one, other in zip(
+        torch.autograd.grad(y, given, dy),
+        torch.autograd.grad(wanted, given, dy.float()),
+        strict=True,
+    ):
+        assert_near(one, other.float(), 0.01)
+
+
+def kept_of(dropped: amx.Dropped | None, rows: int) -> Tensor:
+    """Return the attention weights (rows, 32, 32) of 32 places: their values are unit vectors."""
+    q = draw(rows, 32, 1, 32)
+    v = torch.eye(32).bfloat16()[None, :, None].expand(rows, -1, -1, -1).contiguous()
+    return amx.attention(amx.Heads(q, q, v), dropped)[0][:, :, 0].float()
+
+
+def test_dropout_takes_a_share_of_the_weights_and_others_grow() -> None:
+    share, scale = 19661, 1 / 0.7
+    whole = kept_of(None, 400)
+    found = kept_of(amx.Dropped(share, scale, 5), 400)
+    some = whole > 0
+    kept = found[some] > 0
+    assert abs(float(kept.float().mean()) - 0.7) < 0.004
+    assert_near(found[some][kept], whole[some][kept] * scale, 0.01)
+    assert torch.equal(found, kept_of(amx.Dropped(share, scale, 5), 400))
+    other = kept_of(amx.Dropped(share, scale, 6), 400)[some] > 0
+    assert abs(float((kept == other).float().mean()) - (0.49 + 0.09)) < 0.01
+    for axis in (0, 1, 2):  # neighbours are dropped independently
+        mask = torch.where(some, (found > 0).float() - 0.7, 0.0)
+        rolled = mask.roll(1, axis)
+        both = some & some.roll(1, axis)
+        assert abs(float((mask * rolled)[both].mean())) < 0.004
+
+
+def test_gradients_pass_where_weights_were_kept() -> None:
+    dropped = amx.Dropped(19661, 1 / 0.7, 9)
+    q, k, dy = (draw(3, 32, 1, 32, seed=i) for i in range(3))
+    unit = torch.eye(32).bfloat16()[None, :, None].expand(3, -1, -1, -1).contiguous()
+    seen = amx.attention(amx.Heads(q, k, unit), dropped)[0][:, :, 0] > 0
+    v = draw(3, 32, 1, 32, seed=3)
+    heads = amx.Heads(q, k, v)
+    y, logs = amx.attention(heads, dropped)
+    plain = [x[:, :, 0].float().requires_grad_() for x in (q, k, v)]
+    scores = plain[0] @ plain[1].mT / 32**0.5
+    future = torch.ones(32, 32, dtype=torch.bool).triu(1)
+    weights = scores.masked_fill(future, -torch.inf).softmax(-1)
+    wanted = (weights * seen * dropped.scale) @ plain[2]
+    assert_near(y[:, :, 0], wanted.detach(), 0.01)
+    gradients = torch.autograd.grad(wanted, plain, dy[:, :, 0].float())
+    for found, gradient in zip(back(heads, y, logs, dy, dropped=dropped), gradients, strict=True):
+        assert_near(found[:, :, 0], gradient, 0.01)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("rows,columns", [(1, 3), (150, 153), (70, 3406)])
+def test_cross_entropy_and_its_gradient(rows: int, columns: int, smoothing: float) -> None:
+    logits = draw(rows, columns) * 20
+    targets = torch.arange(rows) * 7 % columns
+    targets[1::3] = IGNORE
+    plain = logits.float().requires_grad_()
+    wanted = F.cross_entropy(
+        plain, targets, ignore_index=IGNORE, reduction="sum", label_smoothing=smoothing
+    )
+    found, gradient = amx.cross_entropy(logits, targets, 10.0, smoothing)
+    assert found == pytest.approx(float(wanted.detach()), rel=1e-5)
+    assert_near(gradient, torch.autograd.grad(wanted / 10, plain)[0])
+    assert not gradient[1::3].any()
+
+
+@pytest.mark.parametrize("rows,columns", [(1, 1), (65, 40), (300, 513)])
+def test_sums_of_columns(rows: int, columns: int) -> None:
+    x = draw(rows, columns)
+    assert_near(amx.column_sums(x), x.float().sum(0))
 
 
 def test_queries_that_see_little_take_no_part_in_what_others_see() -> None:
@@ -153,7 +245,9 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
         heads = amx.Heads(q, q, q, cos, cos, None)
         y, logs = amx.attention(heads)
         found = [*made, *amx.norm_back(made, weight, x, x), y, logs]
-        return [*found, *amx.attention_back(heads, y, logs, q), *amx.weight_gradients([g], x)]
+        found += [*back(heads, y, logs, q), *amx.weight_gradients([g], x), amx.column_sums(g)]
+        loss, gradient = amx.cross_entropy(g, torch.arange(700) % 200, 3.0, 0.1)
+        return [*found, torch.tensor(loss), gradient]
 
     before = torch.get_num_threads()
     try:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from midigen.errors import MidigenError
 
-VERSION = 1
+VERSION = 2
 """Of what this file and native/ agree on; rises where the sizes of structures do not tell."""
 EDGE = 32
 """A head has a multiple of this many dimensions."""
@@ -42,8 +42,11 @@ class _SwiGLU(Structure):
 class _Attention(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("batch", "length", "heads", "groups", "head")),
+        *((name, c_int64) for name in ("q_step", "kv_step")),
         *((name, c_void_p) for name in ("q", "k", "v", "cosines", "sines", "starts")),
         *((name, c_void_p) for name in ("y", "logs", "dy", "dq", "dk", "dv")),
+        ("scale", c_double),
+        *((name, c_int64) for name in ("dropped", "seed")),
     )
 
 
@@ -74,7 +77,23 @@ class _Squares(Structure):
     _fields_ = (("count", c_int64), ("each", c_void_p), ("sum", c_void_p))
 
 
-STRUCTURES = (_Norm, _SwiGLU, _Attention, _Products, _Gradient, _AdamW)
+class _CrossEntropy(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "columns")),
+        *((name, c_void_p) for name in ("logits", "targets", "gradient")),
+        *((name, c_double) for name in ("divisor", "smoothing")),
+        ("loss", c_void_p),
+    )
+
+
+class _Sums(Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("rows", "columns")),
+        *((name, c_void_p) for name in ("from_", "to")),
+    )
+
+
+STRUCTURES = (_Norm, _SwiGLU, _Attention, _Products, _Gradient, _AdamW, _CrossEntropy, _Sums)
 KERNELS = {
     "midigen_norm": _Norm,
     "midigen_norm_back": _Norm,
@@ -85,6 +104,8 @@ KERNELS = {
     "midigen_products": _Products,
     "midigen_adamw": _AdamWSteps,
     "midigen_squares": _Squares,
+    "midigen_cross_entropy": _CrossEntropy,
+    "midigen_sums": _Sums,
 }
 
 
@@ -196,40 +217,69 @@ def swiglu_back(gate: Tensor, up: Tensor, dout: Tensor) -> tuple[Tensor, Tensor]
     return dgate, dup
 
 
-class Heads(NamedTuple):
-    """q (B, T, H, D), k and v (B, T, G, D); cos and sin (T, D), the first half of sin negated.
+class Dropped(NamedTuple):
+    """Which attention weights dropout takes: `share` of 65,536; those kept grow by `scale`."""
 
-    starts (B, T) int32: the first place that each sees; they do not fall along T. None: the first.
+    share: int
+    scale: float
+    seed: int
+
+
+class Heads(NamedTuple):
+    """q (B, T, H, D), k and v (B, T, G, D), the numbers of a place one behind the other.
+
+    cos and sin (T, D) turn q and k; the first half of sin is negated. starts (B, T) int32: the
+    first place that each sees; they do not fall along T. None: the first.
     """
 
     q: Tensor
     k: Tensor
     v: Tensor
-    cos: Tensor
-    sin: Tensor
-    starts: Tensor | None
+    cos: Tensor | None = None
+    sin: Tensor | None = None
+    starts: Tensor | None = None
 
-    def structure(self, **more: Tensor) -> _Attention:
-        B, T, H, D = self.q.shape
-        return _Attention(B, T, H, self.k.shape[2], D, *map(_at, self), **_places(more))
+    def structure(self, dropped: Dropped | None, **more: Tensor) -> _Attention:
+        """more: other tensors, by the names of the structure's fields."""
+        (B, T, H, D), G = self.q.shape, self.k.shape[2]
+        sizes = B, T, H, G, D, self.q.stride(1), self.k.stride(1)
+        places = *(_inside(x) for x in self[:3]), *(_at(x) for x in self[3:])
+        kept = _Attention(*sizes, *places, scale=1.0)
+        for name, x in more.items():
+            setattr(kept, name, _at(x) if name in ("y", "logs", "dy") else _inside(x))
+        if dropped is not None:
+            kept.dropped, kept.scale, kept.seed = dropped
+        return kept
 
 
-def attention(heads: Heads) -> tuple[Tensor, Tensor]:
+def _inside(x: Tensor) -> int:
+    """Return where heads lie, which may be a part of something larger."""
+    (_, T, n, D), strides = x.shape, x.stride()
+    assert strides[2:] == (D, 1) or n == 1
+    assert strides[0] == T * strides[1] or len(x) == 1
+    return x.data_ptr()
+
+
+def attention(heads: Heads, dropped: Dropped | None = None) -> tuple[Tensor, Tensor]:
     """Return causal attention (B, T, H, D) of turned q and k, and what its gradient needs."""
     B, T, H, _ = heads.q.shape
-    y, logs = torch.empty_like(heads.q), heads.q.new_empty(B, H, T, dtype=torch.float32)
-    _call("midigen_attention", heads.structure(y=y, logs=logs))
+    y, logs = heads.q.new_empty(heads.q.shape), heads.q.new_empty(B, H, T, dtype=torch.float32)
+    _call("midigen_attention", heads.structure(dropped, y=y, logs=logs))
     return y, logs
 
 
 def attention_back(
-    heads: Heads, y: Tensor, logs: Tensor, dy: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of q, k and v."""
-    dq, dk, dv = (torch.empty_like(x) for x in (heads.q, heads.k, heads.v))
-    fields = {"y": y, "logs": logs, "dy": dy.contiguous(), "dq": dq, "dk": dk, "dv": dv}
-    _call("midigen_attention_back", heads.structure(**fields))
-    return dq, dk, dv
+    heads: Heads,
+    y: Tensor,
+    logs: Tensor,
+    dy: Tensor,
+    into: tuple[Tensor, Tensor, Tensor],
+    dropped: Dropped | None = None,
+) -> None:
+    """Write the gradients of q, k and v into tensors with their shapes and strides."""
+    fields = {"y": y, "logs": logs, "dy": dy.contiguous()}
+    fields |= dict(zip(("dq", "dk", "dv"), into, strict=True))
+    _call("midigen_attention_back", heads.structure(dropped, **fields))
 
 
 def weight_gradients(gradients: Sequence[Tensor], x: Tensor) -> list[Tensor]:
@@ -244,6 +294,28 @@ def weight_gradients(gradients: Sequence[Tensor], x: Tensor) -> list[Tensor]:
     start, *places = (ctypes.addressof(held) for held in (sizes, taken, made))
     _call("midigen_products", _Products(N, K, count, start, _at(x), *places))
     return results
+
+
+def column_sums(x: Tensor) -> Tensor:
+    """Return the sums (M,) of the columns of (N, M)."""
+    result = x.new_empty(x.shape[1])
+    _call("midigen_sums", _Sums(*x.shape, _at(x.contiguous()), _at(result)))
+    return result
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, divisor: float, smoothing: float
+) -> tuple[float, Tensor]:
+    """Return the nats of targets (N,) int64 under logits (N, V), summed, and a gradient (N, V).
+
+    Targets below 0 do not count. The gradient is that of the loss over `divisor`. smoothing: the
+    share of the target's probability that is spread over all ids.
+    """
+    gradient, loss = torch.empty_like(logits), c_double()
+    places = _at(logits), _at(targets.contiguous()), _at(gradient)
+    numbers = divisor, smoothing, ctypes.addressof(loss)
+    _call("midigen_cross_entropy", _CrossEntropy(*logits.shape, *places, *numbers))
+    return loss.value, gradient
 
 
 class Moving(NamedTuple):

@@ -1,10 +1,13 @@
 """Multi-head attention with biases; parameter names of PyTorch's `nn.MultiheadAttention`."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import Function
 
-from midigen.layers import tiles
+from midigen.layers import amx, tiles
 from midigen.layers.linear import Linear, linear
 from midigen.layers.reading import Reading
 
@@ -27,7 +30,9 @@ class MultiheadAttention(nn.Module):
         slot: where in the cache the keys and values are.
         """
         packed, pairs = self.project(x, memory)
-        if reading.cache is None and torch.is_grad_enabled() and x.device.type == "cpu":
+        if reading.cache is None and _in_tiles(packed, reading):
+            y = attention(packed, pairs, reading)
+        elif reading.cache is None and torch.is_grad_enabled() and x.device.type == "cpu":
             y = tiles.attention(packed, pairs, reading.seen.segments, reading.noise)
         else:
             y = self._attend(packed, pairs, reading, slot)
@@ -60,3 +65,53 @@ class MultiheadAttention(nn.Module):
         causal = mask is None and cache is None
         y = F.scaled_dot_product_attention(q, k, v, mask, rate, causal)
         return y.transpose(1, 2)
+
+
+def _in_tiles(packed: Tensor, reading: Reading) -> bool:
+    return packed.shape[-1] % amx.EDGE == 0 and amx.is_for(packed) and reading.seen.in_order
+
+
+def attention(packed: Tensor, pairs: Tensor | None, reading: Reading) -> Tensor:
+    """Return causal attention (B, T, H, D) in AMX's tiles.
+
+    packed: (B, T, 3, H, D), the queries, keys and values; with `pairs` (B, T, 2, H, D), which
+    holds keys and values, (B, T, 1, H, D).
+    """
+    noise, dropped = reading.noise, None
+    if noise is not None:
+        dropped = amx.Dropped(round((1 - 1 / noise.scale) * (1 << 16)), noise.scale, noise.seed())
+    out: Tensor = _TiledAttention.apply(packed, pairs, reading.seen.starts, dropped)
+    return out
+
+
+def _heads(packed: Tensor, pairs: Tensor | None, starts: Tensor | None = None) -> amx.Heads:
+    q = packed[:, :, 0]
+    k, v = (packed[:, :, 1:] if pairs is None else pairs).unbind(2)
+    return amx.Heads(q, k, v, starts=starts)
+
+
+class _TiledAttention(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        packed: Tensor,
+        pairs: Tensor | None,
+        starts: Tensor | None,
+        dropped: amx.Dropped | None,
+    ) -> Tensor:
+        packed = packed.contiguous()
+        pairs = pairs if pairs is None else pairs.contiguous()
+        y, logs = amx.attention(_heads(packed, pairs, starts), dropped)
+        ctx.save_for_backward(packed, pairs, starts, y, logs)
+        ctx.dropped = dropped
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        packed, pairs, starts, y, logs = ctx.saved_tensors
+        dpacked = torch.empty_like(packed)
+        dpairs = pairs if pairs is None else torch.empty_like(pairs)
+        into = _heads(dpacked, dpairs)
+        heads = _heads(packed, pairs, starts)
+        amx.attention_back(heads, y, logs, grads[0], (into.q, into.k, into.v), ctx.dropped)
+        return dpacked, dpairs, None, None

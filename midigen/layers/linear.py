@@ -63,7 +63,7 @@ class _Linear(Function):
         x, weight = ctx.saved_tensors
         rows, g = x.flatten(0, -2), grads[0].flatten(0, -2)
         dx = (g @ weight).view_as(x) if ctx.needs_input_grad[0] else None
-        return dx, weight_gradient(g, rows), g.sum(0) if ctx.has_bias else None
+        return dx, weight_gradient(g, rows), column_sums(g) if ctx.has_bias else None
 
 
 class _Linears(Function):
@@ -90,6 +90,11 @@ def weight_gradients(gs: Sequence[Tensor], x: Tensor) -> Sequence[Tensor]:
         return amx.weight_gradients(gs, x)
     turned = x.t().contiguous()
     return [(turned @ g).t() for g in gs]
+
+
+def column_sums(g: Tensor) -> Tensor:
+    """Return the sums (N,) of the columns of (M, N)."""
+    return amx.column_sums(g) if amx.is_for(g) else g.sum(0)
 
 
 def weight_gradient(g: Tensor, x: Tensor) -> Tensor:

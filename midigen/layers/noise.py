@@ -49,6 +49,10 @@ class Noise:
             self._starts = (torch.randint(_PIECE // _ALIGN, (_DRAWS,)) * _ALIGN).tolist()
         return self._starts.pop()
 
+    def seed(self) -> int:
+        """Return a number to draw other masks by."""
+        return int(torch.randint(1 << 31, ()))
+
     def cut(self, start: int, count: int) -> Tensor:
         """Return `count` factors, at most half a pool; `start` is taken modulo half a pool."""
         assert self.pool is not None and count <= _PIECE

@@ -56,8 +56,11 @@ class _TiledAttention(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        *heads, y, logs = ctx.saved_tensors
-        return *amx.attention_back(amx.Heads(*heads), y, logs, grads[0]), None, None, None
+        *saved, y, logs = ctx.saved_tensors
+        heads = amx.Heads(*saved)
+        dq, dk, dv = (torch.empty_like(x) for x in heads[:3])
+        amx.attention_back(heads, y, logs, grads[0], (dq, dk, dv))
+        return dq, dk, dv, None, None, None
 
 
 class _Attention(Function):
@@ -184,11 +187,11 @@ def add_norm(
     x: Tensor, branch: Tensor | None, weight: Tensor, eps: float, noise: Noise | None
 ) -> tuple[Tensor, Tensor]:
     """Return x plus what is left of branch (None: x), and RMSNorm of it, (..., W)."""
-    if noise is None and amx.is_for(x, weight):
+    if branch is not None and (noise is not None or not amx.is_for(x, weight)):
+        x, branch = drop_add(x, branch, noise), None
+    if amx.is_for(x, weight):
         out: tuple[Tensor, Tensor] = _AddNorm.apply(x, branch, weight, eps)
         return out
-    if branch is not None:
-        x = drop_add(x, branch, noise)
     return x, norm(x, weight, eps)
 
 

@@ -1,4 +1,4 @@
-/* Causal attention in bfloat16, forward and back, with rotary places: FlashAttention's way (Dao et
+/* Causal attention in bfloat16, forward and back: FlashAttention's way (Dao et
  * al., arXiv 2205.14135, 2307.08691), in tiles.
  *
  * Scores are kept turned round, a column for each query: what is taken over keys is taken over rows,
@@ -23,6 +23,7 @@ struct room {
     float *sums;              /* (D, EDGE) */
     float *deltas, *logs;     /* (P,) */
     int32_t *starts;          /* (P,) */
+    uint32_t head;            /* what the dropped weights of this head hang on */
     float *dq;                /* (P / EDGE, D, EDGE) */
     float *dk, *dv;           /* (P / EDGE, D / EDGE, EDGE, EDGE) */
 };
@@ -85,9 +86,14 @@ INLINE void turn_pairs(__m512 *low, __m512 *high, const struct attention *a, int
     *high = _mm512_fmadd_ps(x, t, _mm512_mul_ps(y, load_bf16(cosines + half, 0xffff)));
 }
 
-/* Turn queries or keys of one head, a row every `stride`. */
-static void turn(bf16 *to, const bf16 *from, int64_t stride, const struct attention *a) {
-    int64_t half = a->head / 2;
+/* Turn queries or keys of one head, a row every `*stride`; return them, or what is there where
+ * nothing turns. */
+static const bf16 *turn(bf16 *to, const bf16 *from, int64_t *steps, const struct attention *a) {
+    int64_t half = a->head / 2, stride = *steps;
+    bf16 *made = to;
+    if (!a->cosines)
+        return from;
+    *steps = a->head;
     for (int64_t t = 0; t < a->length; t++, from += stride, to += a->head)
         for (int64_t d = 0; d < half; d += 16) {
             __m512 low = load_bf16(from + d, 0xffff), high = load_bf16(from + half + d, 0xffff);
@@ -95,6 +101,7 @@ static void turn(bf16 *to, const bf16 *from, int64_t stride, const struct attent
             store_bf16(to + d, 0xffff, low);
             store_bf16(to + half + d, 0xffff, high);
         }
+    return made;
 }
 
 /* Write a row of fp32, turned back where it had been turned. */
@@ -103,7 +110,7 @@ INLINE void write_row(bf16 *to, const float *row, const struct attention *a, int
     int64_t half = a->head / 2;
     for (int64_t d = 0; d < half; d += 16) {
         __m512 low = _mm512_loadu_ps(row + d), high = _mm512_loadu_ps(row + half + d);
-        if (is_turned)
+        if (is_turned && a->cosines)
             turn_pairs(&low, &high, a, place, d, -1);
         store_bf16(to + d, 0xffff, low);
         store_bf16(to + half + d, 0xffff, high);
@@ -139,6 +146,32 @@ INLINE __mmask16 seen(const struct room *room, int64_t key, int64_t query) {
 /* Whether some of EDGE queries do not see some of EDGE keys. */
 INLINE int is_mixed(const struct room *room, int64_t key, int64_t query) {
     return key + EDGE > query || room->starts[query + EDGE - 1] > key;
+}
+
+/* Bits that look drawn, of numbers that count: the mixing function "lowbias32" (Wellons 2018). */
+static uint32_t mixed_bits(uint32_t x) {
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+INLINE __m512i all_mixed(__m512i x) {
+    x = _mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_srli_epi32(x, 16)),
+                           _mm512_set1_epi32(0x7feb352d));
+    x = _mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_srli_epi32(x, 15)),
+                           _mm512_set1_epi32((int)0x846ca68bu));
+    return _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+}
+
+/* Which weights of `key` and the next one are kept, of sixteen queries. */
+INLINE void choose_kept(const struct room *room, const struct attention *a, int64_t key, int64_t query,
+                        __mmask16 kept[2]) {
+    const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i at = _mm512_add_epi32(_mm512_set1_epi32((int)query), count);
+    at = _mm512_xor_si512(_mm512_slli_epi32(at, 16), _mm512_set1_epi32((int)(key / 2)));
+    at = all_mixed(_mm512_xor_si512(at, _mm512_set1_epi32((int)room->head)));
+    __m512i dropped = _mm512_set1_epi32((int)a->dropped);
+    kept[0] = _mm512_cmpge_epi32_mask(_mm512_and_si512(at, _mm512_set1_epi32(0xffff)), dropped);
+    kept[1] = _mm512_cmpge_epi32_mask(_mm512_srli_epi32(at, 16), dropped);
 }
 
 static void take_starts(struct room *room, const struct attention *a, int64_t b) {
@@ -193,17 +226,24 @@ static void score(const struct room *room, int64_t D, int64_t query, int64_t fir
 }
 
 /* Weights of the values, not divided yet, in pieces; their sums, by query. */
-static void weigh(const struct room *room, int64_t keys, __m512 scale, const __m512 most[2],
-                  __m512 sums[2]) {
+static void weigh(const struct room *room, const struct attention *a, int64_t query, int64_t first,
+                  int64_t keys, __m512 scale, const __m512 most[2], __m512 sums[2]) {
+    const __m512 larger = _mm512_set1_ps((float)a->scale);
     for (int h = 0; h < 2; h++) {
         __m512 away = _mm512_mul_ps(most[h], scale), sum = _mm512_setzero_ps();
         for (int64_t key = 0; key < keys; key += 2) {
             const float *here = room->scores + key * EDGE + 16 * h;
             char *to = room->weights + key / EDGE * PIECE + h * PIECE / 2 + key % EDGE * 32;
-            __m512 a = exponential(_mm512_fmsub_ps(_mm512_loadu_ps(here), scale, away));
-            __m512 b = exponential(_mm512_fmsub_ps(_mm512_loadu_ps(here + EDGE), scale, away));
-            sum = _mm512_add_ps(sum, _mm512_add_ps(a, b));
-            _mm512_store_si512(to, in_turns(narrowed(a, b)));
+            __m512 x = exponential(_mm512_fmsub_ps(_mm512_loadu_ps(here), scale, away));
+            __m512 y = exponential(_mm512_fmsub_ps(_mm512_loadu_ps(here + EDGE), scale, away));
+            sum = _mm512_add_ps(sum, _mm512_add_ps(x, y));
+            if (a->dropped) {
+                __mmask16 kept[2];
+                choose_kept(room, a, first + key, query + 16 * h, kept);
+                x = _mm512_maskz_mul_ps(kept[0], x, larger);
+                y = _mm512_maskz_mul_ps(kept[1], y, larger);
+            }
+            _mm512_store_si512(to, in_turns(narrowed(x, y)));
         }
         sums[h] = sum;
     }
@@ -217,17 +257,19 @@ static void forward(const void *what, int64_t unit, int thread) {
     struct room room;
     lay_out(&room, a, work->memory + thread * work->each);
     take_starts(&room, a, b);
-    turn(room.turned, a->q + (b * T * H + h) * D, H * D, a);
-    cut_deep(room.q, room.turned, D, a, right_deep);
-    turn(room.turned, a->k + (b * T * G + g) * D, G * D, a);
-    cut_deep(room.k, room.turned, D, a, left_deep);
-    cut_wide(room.v, a->v + (b * T * G + g) * D, G * D, a, left_wide);
+    int64_t q_step = a->q_step, k_step = a->kv_step;
+    const bf16 *q = turn(room.turned, a->q + b * T * q_step + h * D, &q_step, a);
+    cut_deep(room.q, q, q_step, a, right_deep);
+    const bf16 *k = turn(room.turned, a->k + b * T * k_step + g * D, &k_step, a);
+    cut_deep(room.k, k, k_step, a, left_deep);
+    cut_wide(room.v, a->v + b * T * a->kv_step + g * D, a->kv_step, a, left_wide);
+    room.head = mixed_bits((uint32_t)unit ^ (uint32_t)a->seed);
     __m512 scale = _mm512_set1_ps(1 / sqrtf((float)D));
     for (int64_t query = 0; query < T; query += EDGE) {
         int64_t first = room.starts[query] / EDGE * EDGE, end = query + EDGE;
         __m512 most[2], sums[2];
         score(&room, D, query, first, end, most);
-        weigh(&room, end - first, scale, most, sums);
+        weigh(&room, a, query, first, end - first, scale, most, sums);
         for (int64_t d = 0; d < D; d += EDGE) {
             sums_zero();
             sums_add(room.v + (d * P + first * EDGE) * 2, room.weights, (end - first) / EDGE);
@@ -248,8 +290,9 @@ static void forward(const void *what, int64_t unit, int thread) {
 
 /* The weights of EDGE keys and queries, and what changes their scores, in pieces: (keys, queries)
  * both as left operands, and the latter as a right one. */
-static void slopes(const struct room *room, int64_t D, int64_t key, int64_t query, __m512 scale,
-                   char *weights, char *left, char *right) {
+static void slopes(const struct room *room, const struct attention *a, int64_t key, int64_t query,
+                   __m512 scale, char *weights, char *left, char *right) {
+    int64_t D = a->head;
     float *scores = room->scores, *dweights = scores + SUMS;
     sums_zero();
     sums_add(room->k + key * D * 2, room->q + query * D * 2, D / EDGE);
@@ -263,18 +306,27 @@ static void slopes(const struct room *room, int64_t D, int64_t key, int64_t quer
         logs[h] = _mm512_loadu_ps(room->logs + query + 16 * h);
         deltas[h] = _mm512_loadu_ps(room->deltas + query + 16 * h);
     }
+    const __m512 larger = _mm512_set1_ps((float)a->scale);
     for (int64_t r = 0; r < EDGE; r += 2) {
         __m512 w[2][2], ds[2][2];
-        for (int i = 0; i < 2; i++)
-            for (int h = 0; h < 2; h++) {
+        for (int h = 0; h < 2; h++) {
+            __mmask16 kept[2];
+            if (a->dropped)
+                choose_kept(room, a, key + r, query + 16 * h, kept);
+            for (int i = 0; i < 2; i++) {
                 int64_t at = (r + i) * EDGE + 16 * h;
                 __m512 x = exponential(_mm512_fmsub_ps(_mm512_loadu_ps(scores + at), scale, logs[h]));
+                __m512 d = _mm512_loadu_ps(dweights + at);
                 if (mixed)
                     x = _mm512_maskz_mov_ps(seen(room, key + r + i, query + 16 * h), x);
                 w[i][h] = x;
-                ds[i][h] = _mm512_mul_ps(
-                    x, _mm512_sub_ps(_mm512_loadu_ps(dweights + at), deltas[h]));
+                if (a->dropped) {
+                    w[i][h] = _mm512_maskz_mul_ps(kept[i], x, larger);
+                    d = _mm512_maskz_mul_ps(kept[i], d, larger);
+                }
+                ds[i][h] = _mm512_mul_ps(x, _mm512_sub_ps(d, deltas[h]));
             }
+        }
         for (int i = 0; i < 2; i++) {
             _mm512_store_si512(weights + (r + i) * 64, narrowed(w[i][0], w[i][1]));
             _mm512_store_si512(left + (r + i) * 64, narrowed(ds[i][0], ds[i][1]));
@@ -293,11 +345,12 @@ INLINE void add_to(float *sums, const char *left, const char *right, int64_t pie
 }
 
 /* Add what `keys` and `queries` groups from `key` and `query` on have to do with each other. */
-static void add_slopes(struct room *room, int64_t D, int64_t P, int64_t key, int64_t keys,
+static void add_slopes(struct room *room, const struct attention *a, int64_t key, int64_t keys,
                        int64_t query, int64_t queries, __m512 scale) {
+    int64_t D = a->head, P = filled(a);
     for (int64_t k = 0; k < keys; k++)
         for (int64_t q = 0; q < queries; q++)
-            slopes(room, D, key + k * EDGE, query + q * EDGE, scale,
+            slopes(room, a, key + k * EDGE, query + q * EDGE, scale,
                    room->weights + (k * QUERIES + q) * PIECE, room->left + (k * QUERIES + q) * PIECE,
                    room->right + (q * KEYS + k) * PIECE);
     for (int64_t d = 0; d < D; d += EDGE) {
@@ -366,9 +419,11 @@ static void write_queries(bf16 *to, int64_t stride, const struct room *room,
 static void head_back(struct room *room, const struct attention *a, int64_t b, int64_t h) {
     int64_t T = a->length, H = a->heads, D = a->head, P = filled(a);
     const bf16 *dy = a->dy + (b * T * H + h) * D;
-    turn(room->turned, a->q + (b * T * H + h) * D, H * D, a);
-    cut_deep(room->q, room->turned, D, a, right_deep);
-    cut_wide(room->q_wide, room->turned, D, a, right_wide);
+    int64_t q_step = a->q_step;
+    const bf16 *q = turn(room->turned, a->q + b * T * q_step + h * D, &q_step, a);
+    cut_deep(room->q, q, q_step, a, right_deep);
+    cut_wide(room->q_wide, q, q_step, a, right_wide);
+    room->head = mixed_bits((uint32_t)(b * H + h) ^ (uint32_t)a->seed);
     cut_deep(room->dy, dy, H * D, a, right_deep);
     cut_wide(room->dy_wide, dy, H * D, a, right_wide);
     take_deltas(room, a, b, h);
@@ -380,31 +435,31 @@ static void head_back(struct room *room, const struct attention *a, int64_t b, i
             if (room->starts[query] >= key + keys * EDGE)
                 break;
             int64_t queries = smaller(QUERIES, (P - query) / EDGE);
-            add_slopes(room, D, P, key, keys, query, queries, scale);
+            add_slopes(room, a, key, keys, query, queries, scale);
         }
     }
-    write_queries(a->dq + (b * T * H + h) * D, H * D, room, a, scale);
+    write_queries(a->dq + b * T * a->q_step + h * D, a->q_step, room, a, scale);
 }
 
 static void backward(const void *what, int64_t unit, int thread) {
     const struct work *work = what;
     const struct attention *a = work->attention;
     int64_t T = a->length, H = a->heads, G = a->groups, D = a->head, P = filled(a);
-    int64_t b = unit / G, g = unit % G, at = (b * T * G + g) * D;
+    int64_t b = unit / G, g = unit % G, at = b * T * a->kv_step + g * D, step = a->kv_step;
     struct room room;
     lay_out(&room, a, work->memory + thread * work->each);
     take_starts(&room, a, b);
-    turn(room.turned, a->k + at, G * D, a);
-    cut_deep(room.k, room.turned, D, a, left_deep);
-    cut_wide(room.k_wide, room.turned, D, a, left_wide);
-    cut_deep(room.v, a->v + at, G * D, a, left_deep);
+    const bf16 *k = turn(room.turned, a->k + at, &step, a);
+    cut_deep(room.k, k, step, a, left_deep);
+    cut_wide(room.k_wide, k, step, a, left_wide);
+    cut_deep(room.v, a->v + at, a->kv_step, a, left_deep);
     memset(room.dk, 0, (size_t)(P * D * 4));
     memset(room.dv, 0, (size_t)(P * D * 4));
     for (int64_t h = g * (H / G); h < (g + 1) * (H / G); h++)
         head_back(&room, a, b, h);
     __m512 one = _mm512_set1_ps(1), scale = _mm512_set1_ps(1 / sqrtf((float)D));
-    write_keys(a->dk + at, G * D, room.dk, a, 1, scale);
-    write_keys(a->dv + at, G * D, room.dv, a, 0, one);
+    write_keys(a->dk + at, a->kv_step, room.dk, a, 1, scale);
+    write_keys(a->dv + at, a->kv_step, room.dv, a, 0, one);
 }
 
 static int run(const struct attention *a, int threads, int64_t units, task *task) {

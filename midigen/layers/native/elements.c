@@ -1,6 +1,8 @@
-/* What is done to each element or row in one pass: normalisation, SwiGLU. All sums are in fp32. */
+/* What is done to each element or row in one pass: normalisation, SwiGLU, losses, sums of columns. Sums
+ * are in fp32. */
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels.h"
 
@@ -82,6 +84,16 @@ int midigen_norm(const struct norm *n, int threads) {
     return 0;
 }
 
+/* Add up what units left in memory, W numbers each. */
+static void add_up(bf16 *to, const float *shares, int64_t units, int64_t W) {
+    EACH16(i, W, lanes) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t unit = 0; unit < units; unit++)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps((__mmask16)lanes, shares + unit * W + i));
+        store_bf16(to + i, (__mmask16)lanes, sum);
+    }
+}
+
 /* `dx` and `dweight`; x is the sum here. Returns 0, or 1 where there is no memory. */
 int midigen_norm_back(const struct norm *n, int threads) {
     int64_t units = divide_up(n->rows, SUMMED), W = n->width;
@@ -89,15 +101,95 @@ int midigen_norm_back(const struct norm *n, int threads) {
     float *shares = midigen_memory(&memory, units * W * 4);
     if (shares) {
         midigen_share(threads, units, norm_rows_back, n);
-        EACH16(i, W, lanes) {
-            __m512 sum = _mm512_setzero_ps();
-            for (int64_t unit = 0; unit < units; unit++)
-                sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps((__mmask16)lanes, shares + unit * W + i));
-            store_bf16(n->dweight + i, (__mmask16)lanes, sum);
-        }
+        add_up(n->dweight, shares, units, W);
     }
     midigen_unlock();
     return !shares;
+}
+
+static void sum_rows(const void *what, int64_t unit, int thread) {
+    const struct sums *s = what;
+    int64_t M = s->columns, end = smaller((unit + 1) * SUMMED, s->rows);
+    float *to = (float *)memory.at + unit * M;
+    (void)thread;
+    EACH16(i, M, lanes) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t r = unit * SUMMED; r < end; r++)
+            sum = _mm512_add_ps(sum, load_bf16(s->from + r * M + i, (__mmask16)lanes));
+        _mm512_mask_storeu_ps(to + i, (__mmask16)lanes, sum);
+    }
+}
+
+/* `to`. Returns 0, or 1 where there is no memory. */
+int midigen_sums(const struct sums *s, int threads) {
+    int64_t units = divide_up(s->rows, SUMMED);
+    midigen_lock();
+    float *shares = midigen_memory(&memory, units * s->columns * 4);
+    if (shares) {
+        midigen_share(threads, units, sum_rows, s);
+        add_up(s->to, shares, units, s->columns);
+    }
+    midigen_unlock();
+    return !shares;
+}
+
+/* Rows of cross-entropy, SUMMED at a time; what a row needs in fp32 lies behind the losses. */
+static void lose(const void *what, int64_t unit, int thread) {
+    const struct cross_entropy *c = what;
+    int64_t N = c->rows, V = c->columns, end = smaller((unit + 1) * SUMMED, N);
+    double *losses = memory.at;
+    float *row = (float *)(losses + N) + thread * V;
+    const __m512 spread = _mm512_set1_ps((float)(c->smoothing / (c->divisor * (double)V)));
+    for (int64_t r = unit * SUMMED; r < end; r++) {
+        const bf16 *x = c->logits + r * V;
+        bf16 *to = c->gradient + r * V;
+        int64_t target = c->targets[r];
+        losses[r] = 0;
+        if (target < 0) {
+            EACH16(i, V, lanes)
+                store_bf16(to + i, (__mmask16)lanes, _mm512_setzero_ps());
+            continue;
+        }
+        __m512 most = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps(), all = sum;
+        EACH16(i, V, lanes) {
+            __m512 a = load_bf16(x + i, (__mmask16)lanes);
+            most = _mm512_mask_max_ps(most, (__mmask16)lanes, most, a);
+            all = _mm512_add_ps(all, a);
+        }
+        float top = _mm512_reduce_max_ps(most);
+        EACH16(i, V, lanes) {
+            __m512 a = _mm512_sub_ps(load_bf16(x + i, (__mmask16)lanes), _mm512_set1_ps(top));
+            a = _mm512_maskz_mov_ps((__mmask16)lanes, exponential(a));
+            sum = _mm512_add_ps(sum, a);
+            _mm512_mask_storeu_ps(row + i, (__mmask16)lanes, a);
+        }
+        float total = _mm512_reduce_add_ps(sum), chosen = 0;
+        uint32_t bits = (uint32_t)x[target] << 16;
+        memcpy(&chosen, &bits, 4);
+        double mean = _mm512_reduce_add_ps(all) / (double)V;
+        losses[r] = log(total) + top - chosen - c->smoothing * (mean - chosen);
+        row[target] -= (float)((1 - c->smoothing) * total);
+        __m512 scale = _mm512_set1_ps((float)(1 / (total * c->divisor)));
+        EACH16(i, V, lanes) {
+            __m512 a = _mm512_maskz_loadu_ps((__mmask16)lanes, row + i);
+            store_bf16(to + i, (__mmask16)lanes, _mm512_fmsub_ps(a, scale, spread));
+        }
+    }
+}
+
+/* `loss` and `gradient`. Returns 0, or 1 where there is no memory. */
+int midigen_cross_entropy(const struct cross_entropy *c, int threads) {
+    threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    midigen_lock();
+    double *losses = midigen_memory(&memory, c->rows * 8 + threads * c->columns * 4);
+    if (losses) {
+        midigen_share(threads, divide_up(c->rows, SUMMED), lose, c);
+        *c->loss = 0;
+        for (int64_t r = 0; r < c->rows; r++)
+            *c->loss += losses[r];
+    }
+    midigen_unlock();
+    return !losses;
 }
 
 /* To 2^-14: what is made of it is rounded to 2^-9. */

@@ -5,7 +5,7 @@
 
 #include "amx.h"
 
-#define VERSION 1
+#define VERSION 2
 
 /* RMSNorm (Zhang and Sennrich, arXiv 1910.07467) of what a residual branch adds to. N rows, width
  * W. */
@@ -29,17 +29,20 @@ struct swiglu {
     bf16 *dgate, *dup;
 };
 
-/* Causal attention with rotary places: B rows, T places, H heads in G groups, D dimensions a head,
- * whole EDGEs. */
+/* Causal attention: B rows, T places, H heads in G groups, D dimensions a head, whole EDGEs. */
 struct attention {
-    int64_t batch, length, heads, groups, head; /* B, T, H, G, D; D in whole EDGEs */
-    const bf16 *q, *k, *v;     /* (B, T, H, D), (B, T, G, D), (B, T, G, D): before they are turned */
-    const bf16 *cosines, *sines; /* (T, D); sines of the first half are negated */
+    int64_t batch, length, heads, groups, head; /* B, T, H, G, D */
+    int64_t q_step, kv_step;   /* numbers from a place's to the next one's, in q and in k and v */
+    const bf16 *q, *k, *v;     /* (B, T, H, D), (B, T, G, D), (B, T, G, D) */
+    const bf16 *cosines, *sines; /* (T, D), by which q and k are turned; sines of the first half are
+                                    negated. 0: they are taken as they are */
     const int32_t *starts;     /* (B, T): the first place that each sees; rises. 0: all see all */
-    bf16 *y;                   /* (B, T, H, D) */
+    bf16 *y;                   /* (B, T, H, D) in one piece */
     float *logs;               /* (B, H, T): of what the weights are divided by */
-    const bf16 *dy;            /* (B, T, H, D) */
-    bf16 *dq, *dk, *dv;        /* as q, k and v */
+    const bf16 *dy;            /* (B, T, H, D) in one piece */
+    bf16 *dq, *dk, *dv;        /* as q, k and v, with the same steps */
+    double scale;              /* of weights that dropout keeps */
+    int64_t dropped, seed;     /* of 65,536 weights; and which */
 };
 
 /* Gradients of weights: results[i] (M, K) = gradients[i]' x; M are the outputs of each. */
@@ -78,6 +81,23 @@ struct squares {
     int64_t count;
     const struct gradient *each;
     double *sum;
+};
+
+/* Cross-entropy of N rows of V logits, with its gradient. */
+struct cross_entropy {
+    int64_t rows, columns; /* N, V */
+    const bf16 *logits;    /* (N, V) */
+    const int64_t *targets; /* (N,): those below 0 do not count */
+    bf16 *gradient;        /* (N, V): of the loss over `divisor` */
+    double divisor, smoothing;
+    double *loss;          /* summed nats */
+};
+
+/* The sums of columns of a matrix. */
+struct sums {
+    int64_t rows, columns; /* N, M */
+    const bf16 *from;      /* (N, M) */
+    bf16 *to;              /* (M,) */
 };
 
 #endif

@@ -96,7 +96,8 @@ static int64_t mixed(const int64_t *numbers, int count) {
 int midigen_amx_layout(void) {
     int64_t numbers[] = {VERSION, sizeof(struct norm), sizeof(struct swiglu),
                          sizeof(struct attention), sizeof(struct products),
-                         sizeof(struct gradient), sizeof(struct adamw)};
+                         sizeof(struct gradient), sizeof(struct adamw),
+                         sizeof(struct cross_entropy), sizeof(struct sums)};
     return (int)mixed(numbers, sizeof numbers / sizeof *numbers);
 }
 
