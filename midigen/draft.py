@@ -105,7 +105,7 @@ class Draft:
             allowed[: len(mask)] = mask
         if plan.bar_ids and self._wants_bar():
             bars = allowed & plan.starts_bar
-            allowed = bars if bars.any() else allowed
+            allowed = bars if bars.any() else self._without_merges(allowed)
         if self._wants_note():
             here = allowed & ~plan.crosses_bar
             allowed = here if here.any() else allowed
@@ -148,14 +148,21 @@ class Draft:
             left[id] = base != rest[: len(base)]
         return left if left.any() else allowed
 
+    def _without_merges(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return `allowed` without merged ids, if anything is left.
+
+        One can pass over the place where a bar could begin, or time be told, again and again.
+        """
+        left = allowed.copy()
+        left[len(self.plan.vocab.base) :] = False
+        return left if left.any() else allowed
+
     def _in_time(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return `allowed` without what stands still in a bar that is far too long.
 
         When time has passed there, a note must follow. Or, where all bars were silent and are
         written anew, return it without what lets time pass.
         """
-        import numpy as np
-
         passes = self.plan.passes
         if self._hurries and self._is_silent:
             left = allowed & ~(passes if self.bars else self.plan.shifts)
@@ -163,9 +170,7 @@ class Draft:
             if self._has_moved and self.plan.onsets.has_sounds:
                 return self._toward_note(allowed)
             left = allowed & passes
-            if not left.any():
-                # A merged id can pass over the place where time is told.
-                left = allowed & (np.arange(len(passes)) < len(self.plan.vocab.base))
+            left = left if left.any() else self._without_merges(allowed)
         else:
             return allowed
         return left if left.any() else allowed
