@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from midigen import rng
 from midigen.barlines import bar_line_s
 from midigen.context import context
+from midigen.endings import Ending
 from midigen.onsets import Onset
 from midigen.plan import BAR_LIMIT, Plan
 
@@ -354,6 +355,11 @@ class Draft:
             return
         state, last = walk(plan.grammar, self.ids)
         closing = plan.grammar.closing(state)
+        if plan.is_timed and self._asked is not None and closing:
+            found = Ending(plan, self.prompt.state, self.ids, self.start).closing(self._asked)
+            if found is not None:
+                size, closing = found
+                del self.ids[size:]
         if last > self.start and not plan.bar_ids.isdisjoint(closing):
             del self.ids[last:]
         else:

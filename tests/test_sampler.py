@@ -20,7 +20,7 @@ from midigen.draft import LOOPS, Draft
 from midigen.errors import MidigenError, Reject
 from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
-from midigen.plan import Limits, Plan
+from midigen.plan import BAR_LIMIT, Limits, Plan
 from midigen.prompts import Prompt, make_prompt, unprompted
 from midigen.record import complete
 from midigen.sampled import Request, Samples
@@ -584,3 +584,38 @@ def test_guidance_needs_something_to_read_unasked(tmp_path: Path) -> None:
     loaded = load(save_tiny(tmp_path, vocab))
     with pytest.raises(MidigenError, match="BOS"):
         Samples(loaded, Request(0, settings=Settings(guidance=2.0)))
+
+
+@pytest.mark.parametrize("limits", [Limits(bars=3), Limits(seconds=6.0)])
+@pytest.mark.parametrize("loves", ["TimeShift", "Tempo"])
+@pytest.mark.parametrize("spec", ["miditok", "miditok:class=MIDILike"])
+def test_where_time_makes_bars_they_come_though_the_model_loves_what_begins_none(
+    spec: str, loves: str, limits: Limits
+) -> None:
+    vocab = tiny_vocab(spec)
+    logits = torch.zeros(len(vocab))
+    kinds = vocab.base.types
+    logits[[i for i, kind in enumerate(kinds) if kind == loves]] = 30.0
+    plan = plan_for(vocab, limits)
+    (draft,) = write(Fixed(logits), plan, Settings(temperature=0.0))
+    assert len(draft.ids) < plan.tokens and plan.is_valid(draft.ids)
+    bars = plan.bar_starts(draft.ids)
+    assert limits.bars in (None, len(bars)) and bars
+    ends = [*bars[1:], len(draft.ids)]
+    assert max(end - start for start, end in zip(bars, ends, strict=True)) < 2 * BAR_LIMIT
+    assert plan.tokenizer.decode([draft.ids]).value.note_num() > 0
+
+
+def test_merged_ids_never_keep_a_bar_from_beginning() -> None:
+    """One that begins and ends inside of a note leads from itself to itself."""
+    inner = tuple(ids_of("Pitch_60", "Velocity_63", "Duration_1.0.8", "Program_0"))
+    size = len(tiny_vocab().base)
+    pairs = zip((inner[0], size, size + 1), inner[1:], strict=True)
+    vocab = tiny_vocab(merges=pairs)
+    ring = next(i for i in range(len(vocab)) if tuple(vocab.expansion(i)) == inner)
+    logits = torch.zeros(len(vocab))
+    logits[ring] = 30.0
+    plan = plan_for(vocab, Limits(bars=3))
+    (draft,) = write(Fixed(logits), plan, Settings(temperature=0.0))
+    assert len(plan.bar_starts(draft.ids)) == 3
+    assert len(draft.ids) < 4 * BAR_LIMIT
