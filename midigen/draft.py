@@ -50,6 +50,7 @@ class Draft:
         self._sounded = -1
         self._quiet_from = self.start
         self._has_moved = False
+        self._bar_number = self._last_number(self.ids)
         self._alike = 1
         self._hurries = False
         self._way: dict[Any, Any] = {}
@@ -105,15 +106,14 @@ class Draft:
             mask = plan.grammar.mask(self._state)
             allowed[: len(mask)] = mask
         if plan.bar_ids and self._wants_bar():
-            bars = allowed & plan.starts_bar
-            allowed = bars if bars.any() else self._without_merges(allowed)
+            allowed = self._toward_bar(allowed)
         if self._wants_note():
             here = allowed & ~plan.crosses_bar
             allowed = here if here.any() else allowed
         if plan.grammar is not None:
             allowed = self._without_loop(self._without_doubles(allowed))
         if plan.is_timed:
-            allowed = self._in_time(allowed)
+            allowed = self._in_time(self._in_reach(allowed))
         if self.filling is not None:
             allowed = self.filling.restrict(self, allowed)
         if plan.controls is not None:
@@ -148,6 +148,35 @@ class Draft:
             base = list(self.plan.vocab.expansion(int(id)))
             left[id] = base != rest[: len(base)]
         return left if left.any() else allowed
+
+    def _in_reach(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return `allowed` without bars that are far ahead, where events name their bar.
+
+        So many are left that those which were asked for can begin; and one must, if the last bar
+        is far too long.
+        """
+        numbers, last = self.plan.bar_numbers, self._bar_number
+        if numbers is None:
+            return allowed
+        missing = (self._asked or 0) - len(self.bars)
+        near = (numbers <= last + QUIET) & (numbers <= max(last, numbers.max() - missing))
+        near &= numbers > last - (not self._is_long)
+        left = allowed & (near | (numbers < 0))
+        return left if left.any() else allowed
+
+    def _toward_bar(self, allowed: "np.ndarray") -> "np.ndarray":
+        """Return those of `allowed` that begin a bar; if there are none, what leads to one.
+
+        A bar can begin where a piece may end, or a few events behind.
+        """
+        near = allowed & self.plan.starts_bar
+        if near.any() or self.plan.grammar is None:
+            return near if near.any() else allowed
+        closing = self.plan.grammar.closing(self._state)
+        if closing and allowed[closing[0]]:
+            near[closing[0]] = True
+            return near
+        return self._without_merges(allowed)
 
     def _without_merges(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return `allowed` without merged ids, if anything is left.
@@ -218,9 +247,24 @@ class Draft:
         plan, bars = self.plan, len(self.bars)
         if plan.grammar is None or not plan.bar_ids or not plan.onsets.has_notes or not bars:
             return False
-        if self._is_silent and (bars == self._asked or plan.seconds is not None):
+        if self._is_last_chance:
             return True
         return bars - max(0, self._sounded) >= QUIET
+
+    @property
+    def _is_last_chance(self) -> bool:
+        """Whether all is silent, and no bar may come behind this one."""
+        ends_here = len(self.bars) == self._asked or self.plan.seconds is not None
+        return self._is_silent and ends_here and bool(self.plan.bar_ids)
+
+    def _leaves_no_note(self, id: int) -> bool:
+        """Return whether the last chance for a note would be gone behind `id`."""
+        plan = self.plan
+        if not self.bars or not self._is_last_chance or plan.notes[id]:
+            return False
+        ways = plan.ways_within
+        behind = plan.grammar.step(self._state, id)
+        return bool(ways.from_state(self._state)) and not ways.from_state(behind)
 
     def _may_end(self) -> bool:
         """Return whether the model may end the piece here: in the last bar, if bars were asked."""
@@ -236,12 +280,12 @@ class Draft:
         return grammar is None or grammar.accepting(self._state)
 
     def fits(self, id: int) -> bool:
-        """Return whether room for a valid end stays behind `id`."""
+        """Return whether room for a valid end, and for a first note, stays behind `id`."""
         plan = self.plan
         if plan.grammar is None or id == self._end:
             return True
         length = len(self.ids) - self.start + len(plan.vocab.expansion(id))
-        if length > plan.tokens:
+        if length > plan.tokens or self._leaves_no_note(id):
             return False
         return length + plan.grammar.distance(plan.grammar.step(self._state, id)) <= plan.tokens
 
@@ -258,6 +302,7 @@ class Draft:
         self._onset = plan.onsets.behind(self._onset, base)
         if plan.controls is not None and plan.controls.tempo in base:
             self._has_tempo = True
+        self._bar_number = max(self._bar_number, self._last_number(base))
         has_begun = self._find_bars(base)
         if plan.onsets.sounds(base):
             self._sounded, self._quiet_from, self._has_moved = len(self.bars), len(self.ids), False
@@ -272,6 +317,11 @@ class Draft:
             self.is_stale = len(self.context) > plan.window
             if self.is_stale:
                 self.context = self._read()
+
+    def _last_number(self, ids: Sequence[int]) -> int:
+        """Return the number of the last bar that ids name, -1 where they name none."""
+        numbers = self.plan.bar_numbers
+        return -1 if numbers is None else max((int(numbers[id]) for id in ids), default=-1)
 
     def _leaves_frame(self, id: int) -> bool:
         """Return whether `id` begins a bar behind those that are filled in by now."""
@@ -333,6 +383,7 @@ class Draft:
         self._state, self._onset = self.prompt.state, self.plan.onsets.behind(Onset(), self.ids)
         self._has_tempo, self._alike, self._sounded, self._hurries = False, 1, -1, True
         self._quiet_from, self._has_moved = self.start, False
+        self._bar_number = self._last_number(self.ids)
         self._begin()
 
     def _seconds(self, end: int) -> float:

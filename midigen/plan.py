@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+from midigen.content import word
 from midigen.controls import Controls, Masks
 from midigen.errors import MidigenError
 from midigen.merges import breaks_of
@@ -160,6 +161,27 @@ class Plan:
         return np.array([passes(base, counts_bars=counts_bars) for base in every])
 
     @cached_property
+    def bar_numbers(self) -> "np.ndarray | None":
+        """int64 (V,): the number of the last bar that ids name, -1 where they name none.
+
+        None of vocabularies in which a bar's number does not stand with what is in it.
+        """
+        import numpy as np
+
+        vocab = self.vocab.base
+        if self.bar_ids or self.tokenizer.unit == 1:
+            return None
+        named = {
+            i: int(value)
+            for i, (kind, value) in enumerate(zip(vocab.types, vocab.values, strict=True))
+            if word(kind) == "bar" and value.isdecimal()
+        }
+        if len(named) < 2:
+            return None
+        every = (self.vocab.expansion(id) for id in range(len(self.vocab)))
+        return np.array([max((named.get(i, -1) for i in base), default=-1) for base in every])
+
+    @cached_property
     def crosses_bar(self) -> "np.ndarray":
         """Bool (V,): the ids that begin a bar before they write a note, if they do."""
         import numpy as np
@@ -177,6 +199,14 @@ class Plan:
         from midigen.ways import Ways
 
         return Ways(self.grammar, self.notes, len(self.vocab.base))
+
+    @cached_property
+    def ways_within(self) -> "Ways":
+        """The ways to a note on which no bar begins. Of a plan with a grammar."""
+        from midigen.ways import Ways
+
+        notes = self.notes & ~self.crosses_bar
+        return Ways(self.grammar, notes, len(self.vocab.base), avoided=self.starts_bar)
 
     def holding(self, base: Iterable[int]) -> "np.ndarray":
         """Return bool (V,): the ids that stand for some of these base ids."""

@@ -9,20 +9,23 @@ import numpy as np
 from midigen.constrain import Lifted
 
 FAR, WIDE = 32, 12
-"""How far a note is sought: steps, and states that are tried in each."""
+"""How far is sought: steps, and states that are tried in each."""
 
 Before = dict[Any, tuple[Any, list[int]]]
 """Of a state that was found: the one before it, and the ids that lead from there."""
 
 
 class Ways:
-    """Ways through `grammar` to the ids of `notes`, bool (V,); `base` of the V ids are base ids.
+    """Ways through `grammar` to the ids of `ends`, bool (V,); `base` of the V ids are base ids.
 
-    What is found depends on the state alone, and is kept.
+    avoided: bool (V,), ids that no way takes. What is found hangs on the state alone, and is kept.
     """
 
-    def __init__(self, grammar: Lifted, notes: np.ndarray, base: int) -> None:
-        self._grammar, self._notes, self._base = grammar, notes, base
+    def __init__(
+        self, grammar: Lifted, ends: np.ndarray, base: int, avoided: np.ndarray | None = None
+    ) -> None:
+        self._grammar, self._ends, self._base = grammar, ends, base
+        self._avoided = avoided
         self._found: dict[Any, dict[Any, np.ndarray]] = {}
 
     def from_state(self, start: Any) -> dict[Any, np.ndarray]:
@@ -38,33 +41,39 @@ class Ways:
         before: Before = {}
         edge = [start]
         for _ in range(FAR):
-            ends = [state for state in edge if self._writing(state)[: self._base].any()]
+            ends = [state for state in edge if self._ending(state)[: self._base].any()]
             if ends:
                 return self._back(start, ends, before)
             found: Before = {}
             for state in edge:
-                for other, ids in self._grammar.branches(state).items():
-                    if other != start and other not in before:
+                for other, every in self._grammar.branches(state).items():
+                    ids = self._taken(every)
+                    if ids and other != start and other not in before:
                         found.setdefault(other, (state, ids))
             before |= found
             # Any few will do, as long as they are not all of one kind.
             edge = Random(0).sample(list(found), min(WIDE, len(found)))
         return {}
 
+    def _taken(self, ids: list[int]) -> list[int]:
+        """Return those ids that are not avoided."""
+        avoided = self._avoided
+        return ids if avoided is None else [id for id in ids if not avoided[id]]
+
     def _back(self, start: Any, ends: Iterable[Any], before: Before) -> dict[Any, np.ndarray]:
-        """Return the ids of all ways that end in these states, with those that write a note."""
+        """Return the ids of all ways that end in these states, with those that end one."""
         ways: dict[Any, np.ndarray] = {}
         for end in ends:
             state = end
-            ways[state] = self._writing(state)
+            ways[state] = self._ending(state)
             while state != start:
                 state, ids = before[state]
-                ways.setdefault(state, self._writing(state))[ids] = True
+                ways.setdefault(state, self._ending(state))[ids] = True
         return ways
 
-    def _writing(self, state: Any) -> np.ndarray:
-        """Return bool (V,): the ids that may come next and write a note."""
+    def _ending(self, state: Any) -> np.ndarray:
+        """Return bool (V,): the ids that may come next and end a way."""
         mask = self._grammar.mask(state)
-        found = np.zeros(len(self._notes), dtype=bool)
-        found[: len(mask)] = mask & self._notes[: len(mask)]
+        found = np.zeros(len(self._ends), dtype=bool)
+        found[: len(mask)] = mask & self._ends[: len(mask)]
         return found

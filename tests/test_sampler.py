@@ -619,3 +619,33 @@ def test_merged_ids_never_keep_a_bar_from_beginning() -> None:
     (draft,) = write(Fixed(logits), plan, Settings(temperature=0.0))
     assert len(plan.bar_starts(draft.ids)) == 3
     assert len(draft.ids) < 4 * BAR_LIMIT
+
+
+def loving(spec: str, name: str) -> tuple[Plan, Fixed]:
+    """Return a plan of three bars, and a model that loves the ids whose token has this name."""
+    vocab = tiny_vocab(spec)
+    logits = torch.zeros(len(vocab))
+    logits[[i for i, token in enumerate(vocab.base.tokens) if name in token]] = 30.0
+    return plan_for(vocab, Limits(bars=3)), Fixed(logits)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "spec,name",
+    [
+        ("miditok:class=Octuple", "2.Bar_255"),
+        ("miditok:class=Octuple", "2.Bar_0"),
+        ("miditok:class=BEAT", "Tempo_"),
+        ("miditok:class=BEAT", "Rest_None"),
+        ("miditok:class=MMM", "Track_End"),
+        ("miditok:class=MMM", "Bar_None"),
+    ],
+)
+def test_bars_asked_are_bars_got_and_one_has_a_note_whatever_the_model_loves(
+    spec: str, name: str, temperature: float
+) -> None:
+    plan, model = loving(spec, name)
+    for draft in write(model, plan, Settings(temperature=temperature), count=3):
+        assert len(plan.bar_starts(draft.ids)) == 3 and plan.is_valid(draft.ids)
+        assert plan.tokenizer.decode([draft.ids]).value.note_num() > 0
+        assert len(draft.ids) < plan.tokens
