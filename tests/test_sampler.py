@@ -16,8 +16,9 @@ from midigen.barlines import bar_line, bar_line_s
 from midigen.constrain import Lifted
 from midigen.context import carry, context
 from midigen.controls import Controls
-from midigen.draft import LOOPS, Draft
+from midigen.draft import Draft
 from midigen.errors import MidigenError, Reject
+from midigen.guards import LOOPS
 from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
 from midigen.plan import BAR_LIMIT, Limits, Plan
