@@ -349,6 +349,11 @@ leaves the rest as it is: for little data. The model that comes out is an ordina
 GPU each, or on the CPU. Each takes its share of every batch; losses are those of one process. The
 first reads stdin and writes the folder. --shard splits the weights, too, for models that do not fit
 one GPU.""",
+        "THE CPU": """\
+Products are in bf16 where the processor has instructions for it, sums and weights in fp32. One with
+AMX (Intel, from Sapphire Rapids on) also gets kernels of midigen's own, if there was a C compiler
+when it was installed: midigen doctor says so. A run goes on to the bit only with the same number of
+threads on the same machine, and the same kernels.""",
         "SELF-TEST": """\
 --overfit-one is the first thing to run when training does not work. The model, as the other options
 make it, learns the beginning of the first record, at most a window, until its loss is near nothing,
