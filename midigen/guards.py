@@ -36,6 +36,7 @@ class Guards:
         self.hurries = False
         """Whether the draft has been begun again."""
         self._way: dict[Any, Any] = {}
+        self._bar_way: dict[Any, Any] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -125,18 +126,13 @@ class Guards:
         return left if left.any() else allowed
 
     def _toward_bar(self, allowed: "np.ndarray") -> "np.ndarray":
-        """Return those of `allowed` that begin a bar; if there are none, what leads to one.
-
-        A bar can begin where a piece may end, or a few events behind.
-        """
-        near = allowed & self._plan.starts_bar
-        if near.any() or self._plan.grammar is None:
-            return near if near.any() else allowed
-        closing = self._plan.grammar.closing(self._draft.state)
-        if closing and allowed[closing[0]]:
-            near[closing[0]] = True
-            return near
-        return self._without_merges(allowed)
+        """Return those of `allowed` that begin a bar, or lead to one, if there are any."""
+        near, state = allowed & self._plan.starts_bar, self._draft.state
+        if not near.any() and self._plan.grammar is not None:
+            if state not in self._bar_way:
+                self._bar_way = self._plan.ways_to_bar.from_state(state)
+            near = allowed & self._bar_way.get(state, False)
+        return near if near.any() else self._without_merges(allowed)
 
     def _without_merges(self, allowed: "np.ndarray") -> "np.ndarray":
         """Return `allowed` without merged ids, if anything is left.

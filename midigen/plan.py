@@ -198,7 +198,7 @@ class Plan:
         """The ways to a note. Of a plan with a grammar."""
         from midigen.ways import Ways
 
-        return Ways(self.grammar, self.notes, len(self.vocab.base))
+        return Ways(self.grammar, self.notes, self.vocab.base.types)
 
     @cached_property
     def ways_within(self) -> "Ways":
@@ -206,7 +206,14 @@ class Plan:
         from midigen.ways import Ways
 
         notes = self.notes & ~self.crosses_bar
-        return Ways(self.grammar, notes, len(self.vocab.base), avoided=self.starts_bar)
+        return Ways(self.grammar, notes, self.vocab.base.types, avoided=self.starts_bar)
+
+    @cached_property
+    def ways_to_bar(self) -> "Ways":
+        """The ways to a bar. Of a plan with a grammar."""
+        from midigen.ways import Ways
+
+        return Ways(self.grammar, self.starts_bar, self.vocab.base.types)
 
     def holding(self, base: Iterable[int]) -> "np.ndarray":
         """Return bool (V,): the ids that stand for some of these base ids."""

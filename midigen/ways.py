@@ -1,6 +1,7 @@
 """Ways to a note: which ids of a grammar lead to one the soonest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -16,15 +17,20 @@ Before = dict[Any, tuple[Any, list[int]]]
 
 
 class Ways:
-    """Ways through `grammar` to the ids of `ends`, bool (V,); `base` of the V ids are base ids.
+    """Ways through `grammar` to the ids of `ends`, bool (V,); `kinds` are the types of base ids.
 
     avoided: bool (V,), ids that no way takes. What is found hangs on the state alone, and is kept.
     """
 
     def __init__(
-        self, grammar: Lifted, ends: np.ndarray, base: int, avoided: np.ndarray | None = None
+        self,
+        grammar: Lifted,
+        ends: np.ndarray,
+        kinds: Sequence[str],
+        avoided: np.ndarray | None = None,
     ) -> None:
-        self._grammar, self._ends, self._base = grammar, ends, base
+        self._grammar, self._ends, self._kinds = grammar, ends, kinds
+        self._base = len(kinds)
         self._avoided = avoided
         self._found: dict[Any, dict[Any, np.ndarray]] = {}
 
@@ -51,9 +57,19 @@ class Ways:
                     if ids and other != start and other not in before:
                         found.setdefault(other, (state, ids))
             before |= found
-            # Any few will do, as long as they are not all of one kind.
-            edge = Random(0).sample(list(found), min(WIDE, len(found)))
+            edge = self._few(found)
         return {}
+
+    def _few(self, found: Before) -> list[Any]:
+        """Return WIDE of the states, or one of each kind that leads to them, if these are more."""
+        states = list(found)
+        Random(0).shuffle(states)
+        first: dict[str, Any] = {}
+        for state in states:
+            first.setdefault(self._kinds[found[state][1][0]], state)
+        chosen = list(first.values())
+        rest = (state for state in states if state not in chosen)
+        return chosen + list(islice(rest, max(0, WIDE - len(chosen))))
 
     def _taken(self, ids: list[int]) -> list[int]:
         """Return those ids that are not avoided."""
