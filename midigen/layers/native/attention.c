@@ -1,5 +1,5 @@
-/* Causal attention in bfloat16, forward and back: FlashAttention's way (Dao et
- * al., arXiv 2205.14135, 2307.08691), in tiles.
+/* Causal attention in bfloat16, forward and back: FlashAttention's way (Dao et al., arXiv 2205.14135
+ * and 2307.08691), in tiles.
  *
  * Scores are kept turned round, a column for each query: what is taken over keys is taken over rows,
  * and needs no sums across a vector. B rows, T places, H heads in G groups, D dimensions a head. */
@@ -9,10 +9,12 @@
 
 #include "kernels.h"
 
-/* What a thread works in. P places: T, filled up to whole EDGEs. */
-#define KEYS 2    /* groups of EDGE keys, and of queries, whose gradients are taken together: their */
-#define QUERIES 4 /* sums are read and written once */
+/* Groups of EDGE keys and of queries whose gradients are taken together: their sums are read and
+ * written once. */
+#define KEYS 2
+#define QUERIES 4
 
+/* What a thread works in. P places: T, filled up to whole EDGEs. */
 struct room {
     bf16 *turned;             /* (P, D) */
     char *q, *k, *v, *dy;     /* (P, D) in pieces, deep along D */
@@ -86,14 +88,14 @@ INLINE void turn_pairs(__m512 *low, __m512 *high, const struct attention *a, int
     *high = _mm512_fmadd_ps(x, t, _mm512_mul_ps(y, load_bf16(cosines + half, 0xffff)));
 }
 
-/* Turn queries or keys of one head, a row every `*stride`; return them, or what is there where
- * nothing turns. */
-static const bf16 *turn(bf16 *to, const bf16 *from, int64_t *steps, const struct attention *a) {
-    int64_t half = a->head / 2, stride = *steps;
+/* Turn queries or keys of one head, `*step` numbers from one to the next; return them, with their own
+ * step, or what is there where nothing turns. */
+static const bf16 *turn(bf16 *to, const bf16 *from, int64_t *step, const struct attention *a) {
+    int64_t half = a->head / 2, stride = *step;
     bf16 *made = to;
     if (!a->cosines)
         return from;
-    *steps = a->head;
+    *step = a->head;
     for (int64_t t = 0; t < a->length; t++, from += stride, to += a->head)
         for (int64_t d = 0; d < half; d += 16) {
             __m512 low = load_bf16(from + d, 0xffff), high = load_bf16(from + half + d, 0xffff);
@@ -119,7 +121,7 @@ INLINE void write_row(bf16 *to, const float *row, const struct attention *a, int
 
 typedef void cutter(char *to, const bf16 *from, int64_t stride, int64_t size, int64_t depth);
 
-/* Cut (T, D), a row every `stride`, into groups of EDGE places, deep along D. */
+/* Cut (T, D), a row every `stride` numbers, into groups of EDGE places, deep along D. */
 INLINE void cut_deep(char *to, const bf16 *from, int64_t stride, const struct attention *a,
                      cutter *cutter) {
     for (int64_t t = 0; t < a->length; t += EDGE)
@@ -135,7 +137,7 @@ INLINE void cut_wide(char *to, const bf16 *from, int64_t stride, const struct at
             cutter(to, from + t * stride + d, stride, EDGE, smaller(EDGE, a->length - t));
 }
 
-/* Which keys, from `key` on, `queries` and the next fifteen see: a row of scores. */
+/* Which of sixteen queries, from `query` on, see `key`: part of a row of scores. */
 INLINE __mmask16 seen(const struct room *room, int64_t key, int64_t query) {
     const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     __m512i k = _mm512_set1_epi32((int)key), q = _mm512_add_epi32(_mm512_set1_epi32((int)query), count);
