@@ -37,7 +37,7 @@ class _CrossEntropy(Function):
         ctx: Any, logits: "Tensor", targets: "Tensor", divisor: float, smoothing: float
     ) -> "Tensor":
         if amx.is_for(logits):
-            nats, gradient = amx.cross_entropy(logits.contiguous(), targets, divisor, smoothing)
+            nats, gradient = amx.cross_entropy(logits, targets, divisor, smoothing)
             ctx.save_for_backward(gradient)
             return torch.tensor(nats / divisor)
         rows = max(1, _VALUES // logits.shape[1]) if logits.device.type == "cpu" else len(logits)

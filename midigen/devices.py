@@ -2,6 +2,8 @@
 
 import os
 import re
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midigen.errors import MidigenError, UsageError
@@ -52,3 +54,12 @@ def limit_threads(model: "torch.nn.Module", rows: int) -> None:
     weights = sum(weight.numel() for weight in model.parameters())
     if weights * rows < SMALL_STEP and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Return what the processor can do, as Linux's /proc/cpuinfo says; elsewhere nothing."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return frozenset()
+    return frozenset(info.read_text().partition("flags")[2].partition("\n")[0].split())

@@ -170,10 +170,8 @@ class Guards:
     @property
     def _is_long(self) -> bool:
         """Whether the last bar is far too long."""
-        return (
-            len(self._draft.ids) - (self._draft.bars[-1] if self._draft.bars else self._draft.start)
-            >= BAR_LIMIT
-        )
+        draft = self._draft
+        return len(draft.ids) - (draft.bars[-1] if draft.bars else draft.start) >= BAR_LIMIT
 
     @property
     def is_silent(self) -> bool:

@@ -6,6 +6,7 @@ Only glibc has knobs for the first, and Linux for the second; elsewhere nothing 
 import ctypes
 import gc
 import mmap
+import os
 from ctypes import c_int, c_size_t, c_void_p
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -39,6 +40,8 @@ def settle() -> None:
 def take_huge_pages(size: int = 2 << 30) -> None:
     """Let the next `size` bytes of malloc's heap be huge pages, of 2 MiB, where Linux has them.
 
+    At most a quarter of the machine's memory.
+
     Reading and writing a gigabyte a step through 4 KiB pages waits for their addresses: a twelfth
     of a training step. Room for it is taken from the heap, marked, and given back to it untouched.
     To be called behind `keep_memory`.
@@ -49,6 +52,7 @@ def take_huge_pages(size: int = 2 << 30) -> None:
     libc.malloc.restype, libc.malloc.argtypes = c_void_p, (c_size_t,)
     libc.free.argtypes = (c_void_p,)
     libc.madvise.argtypes = (c_void_p, c_size_t, c_int)
+    size = min(size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
     block = _MOST_MMAP // 2
     held = [found for _ in range(size // block) if (found := libc.malloc(block))]
     # Only what the heap grows by lies in one piece.

@@ -2,9 +2,9 @@
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midigen.devices import cpu_flags
 from midigen.ranks import Ranks, split_like, whole
 from midigen.settings import Settings
 from midigen.windows import Batch
@@ -27,17 +27,9 @@ def compute_dtype(device: str, asked: str) -> "torch.dtype":
     if device.startswith("cuda"):
         gains = torch.cuda.is_bf16_supported()
     else:
-        gains = device == "cpu" and _cpu_has_bf16()
+        # Without such instructions torch emulates bf16, slower than fp32.
+        gains = device == "cpu" and not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
     return torch.bfloat16 if gains else torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    """Without such instructions torch emulates bf16, slower than fp32."""
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return False
-    flags = info.read_text().partition("flags")[2].partition("\n")[0].split()
-    return bool({"amx_bf16", "avx512_bf16"} & set(flags))
 
 
 def rules_for(

@@ -12,6 +12,9 @@ from midigen.constrain import Lifted
 FAR, WIDE = 32, 12
 """How far is sought: steps, and states that are tried in each."""
 
+KEPT = 4096
+"""States whose ways are remembered."""
+
 Before = dict[Any, tuple[Any, list[int]]]
 """Of a state that was found: the one before it, and the ids that lead from there."""
 
@@ -40,6 +43,8 @@ class Ways:
         Ways are sought by trying base ids, WIDE states at a time; empty where none is found.
         """
         if start not in self._found:
+            if len(self._found) >= KEPT:
+                self._found.clear()
             self._found[start] = self._seek(start)
         return self._found[start]
 

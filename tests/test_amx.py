@@ -13,6 +13,7 @@ from midigen_llama.model import rope_table
 from torch import Tensor, nn
 
 from midigen.adamw import OnePassAdamW
+from midigen.errors import MidigenError
 from midigen.layers import amx, attention, tiles
 from midigen.layers.reading import Reading, Seen
 from midigen.optimizer import Optimizer
@@ -166,6 +167,26 @@ def test_cross_entropy_and_its_gradient(rows: int, columns: int, smoothing: floa
     assert found == pytest.approx(float(wanted.detach()), rel=1e-5)
     assert_near(gradient, torch.autograd.grad(wanted / 10, plain)[0])
     assert not gradient[1::3].any()
+
+
+def test_a_target_outside_of_the_vocabulary_is_refused() -> None:
+    with pytest.raises(MidigenError, match="not in the vocabulary"):
+        amx.cross_entropy(draw(3, 5), torch.tensor([0, 5, 1]), 1.0, 0.0)
+
+
+def test_what_is_not_in_one_piece_is_read_as_it_is() -> None:
+    x, logits = draw(40, 70).t(), draw(50, 90).t()
+    assert_near(amx.column_sums(x), x.float().sum(0))
+    targets = torch.arange(180)[::2] % 50
+    wanted = amx.cross_entropy(logits.contiguous(), targets.clone(), 3.0, 0.0)
+    found = amx.cross_entropy(logits, targets, 3.0, 0.0)
+    assert found[0] == wanted[0] and torch.equal(found[1], wanted[1])
+
+
+def test_a_processor_without_amx_never_runs_any_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset({"avx2", "amx_tile"}))
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail(f"loads {path}"))
+    assert amx.library.__wrapped__() is None
 
 
 @pytest.mark.parametrize("rows,columns", [(1, 1), (65, 40), (300, 513)])

@@ -15,10 +15,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from midigen.devices import cpu_flags
 from midigen.errors import MidigenError
 
 VERSION = 2
 """Of what this file and native/ agree on; rises where the sizes of structures do not tell."""
+NEEDED = {"amx_tile", "amx_bf16", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"}
+"""Flags of a processor. Asked before anything of the library runs: all of it may use them."""
+FAULTS = {1: "no memory", 2: "a target that is not in the vocabulary"}
 EDGE = 32
 """A head has a multiple of this many dimensions."""
 
@@ -112,6 +116,8 @@ KERNELS = {
 @cache
 def library() -> ctypes.CDLL | None:
     """Return the kernels, None where they were not built or do not run."""
+    if not cpu_flags() >= NEEDED:
+        return None
     for path in Path(__file__).parent.glob("_amx.*"):
         try:
             found = ctypes.CDLL(str(path))
@@ -136,7 +142,7 @@ def _is_ours(found: ctypes.CDLL) -> bool:
 
 
 def _runs(found: ctypes.CDLL) -> bool:
-    """Hand over what starts PyTorch's threads (GCC's OpenMP); return whether there is AMX."""
+    """Hand over what starts PyTorch's threads (GCC's OpenMP); return whether Linux grants AMX."""
     try:
         start = ctypes.cast(ctypes.CDLL(None).GOMP_parallel, c_void_p)
     except AttributeError:
@@ -152,12 +158,13 @@ def is_for(*tensors: Tensor) -> bool:
 
 
 def _call(name: str, structure: Structure) -> None:
-    if getattr(library(), name)(byref(structure), torch.get_num_threads()):
-        raise MidigenError(f"no memory for {name}")
+    fault = getattr(library(), name)(byref(structure), torch.get_num_threads())
+    if fault:
+        raise MidigenError(f"{name}: {FAULTS[fault]}")
 
 
 def _at(x: Tensor | None) -> int | None:
-    """Return where a tensor lies, which must be in one piece."""
+    """Return where a tensor lies, which must be in one piece, and be kept until it was used."""
     if x is None:
         return None
     assert x.is_contiguous()
@@ -298,8 +305,8 @@ def weight_gradients(gradients: Sequence[Tensor], x: Tensor) -> list[Tensor]:
 
 def column_sums(x: Tensor) -> Tensor:
     """Return the sums (M,) of the columns of (N, M)."""
-    result = x.new_empty(x.shape[1])
-    _call("midigen_sums", _Sums(*x.shape, _at(x.contiguous()), _at(result)))
+    x, result = x.contiguous(), x.new_empty(x.shape[1])
+    _call("midigen_sums", _Sums(*x.shape, _at(x), _at(result)))
     return result
 
 
@@ -309,10 +316,12 @@ def cross_entropy(
     """Return the nats of targets (N,) int64 under logits (N, V), summed, and a gradient (N, V).
 
     Targets below 0 do not count. The gradient is that of the loss over `divisor`. smoothing: the
-    share of the target's probability that is spread over all ids.
+    share of the target's probability that is spread over all ids. Raises MidigenError for a target
+    of V or more.
     """
+    logits, targets = logits.contiguous(), targets.contiguous()
     gradient, loss = torch.empty_like(logits), c_double()
-    places = _at(logits), _at(targets.contiguous()), _at(gradient)
+    places = _at(logits), _at(targets), _at(gradient)
     numbers = divisor, smoothing, ctypes.addressof(loss)
     _call("midigen_cross_entropy", _CrossEntropy(*logits.shape, *places, *numbers))
     return loss.value, gradient

@@ -11,14 +11,13 @@ outliers).
 
 import warnings
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from midigen.devices import cpu_flags
 from midigen.errors import MidigenError
 from midigen.layers.cache import Cache
 from midigen_llama.folding import folded_head, folded_layers, turns
@@ -153,14 +152,5 @@ def _int8(weight: Tensor) -> Product:
     finally:
         torch.backends.quantized.engine = engine
     # Older processors add up 16 bits: one bit less of what is multiplied keeps them from overflow.
-    narrow = not _adds_up_32_bits()
+    narrow = cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
     return lambda x: multiply(x, packed, narrow)
-
-
-@cache
-def _adds_up_32_bits() -> bool:
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return False
-    flags = info.read_text().partition("flags")[2].partition("\n")[0].split()
-    return not {"avx512_vnni", "avx_vnni", "amx_int8"}.isdisjoint(flags)

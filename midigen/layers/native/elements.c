@@ -177,8 +177,11 @@ static void lose(const void *what, int64_t unit, int thread) {
     }
 }
 
-/* `loss` and `gradient`. Returns 0, or 1 where there is no memory. */
+/* `loss` and `gradient`. Returns 0, 1 where there is no memory, 2 where a target is no column. */
 int midigen_cross_entropy(const struct cross_entropy *c, int threads) {
+    for (int64_t r = 0; r < c->rows; r++)
+        if (c->targets[r] >= c->columns)
+            return 2;
     threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     midigen_lock();
     double *losses = midigen_memory(&memory, c->rows * 8 + threads * c->columns * 4);
