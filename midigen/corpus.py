@@ -66,6 +66,12 @@ class Corpus:
     duplicates: int
     twins: int
 
+    @property
+    def distinct_tokens(self) -> int:
+        """Training tokens without those of changed copies."""
+        first = self.store.rows["copy"][self.train.row] == 0
+        return int(self.train.length[first].sum())
+
     def merged(self, vocab: ModelVocab, tokenizer: Tokenizer, folder: Path) -> "Corpus":
         """Return the corpus in model ids; with merges they are written to `folder`.
 

@@ -43,6 +43,9 @@ def forecast(prepared: Prepared, device: str) -> Forecast:
     else:
         seconds = prepared.schedule.seconds or 0.0
         steps = max(1, int(seconds / step_s))
+        if prepared.schedule.most and steps > prepared.schedule.most:
+            steps = prepared.schedule.most
+            seconds = steps * step_s
     if device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated(device)
     else:

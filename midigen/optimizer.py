@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from midigen.devices import cpu_flags
+from midigen.errors import MidigenError
 from midigen.ranks import Ranks, split_like, whole
 from midigen.settings import Settings
 from midigen.windows import Batch
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 ALONE = Ranks()
 _MICRO = 16384
 """Places that are computed together; larger batches add gradients up."""
+_ALIKE = 0.98
+"""Cosine of gradients that two ways of computing in bf16 agree by, and more."""
 
 
 def compute_dtype(device: str, asked: str) -> "torch.dtype":
@@ -109,6 +112,7 @@ class Optimizer:
         self.compute = self._copy(dtype)
         wrapped = ranks.wrap(self.compute, dtype)
         self._run: Any = torch.compile(wrapped) if settings.compile else wrapped
+        self._is_unchecked = settings.compile and ranks.size == 1
         self.learned = self._learned()
         self._gradients: dict[nn.Parameter, Tensor] = {}
         """Their memory, which the next step takes again: fresh memory costs page faults."""
@@ -151,9 +155,12 @@ class Optimizer:
         """
         import torch
 
-        self.compute.train()
         mine = self.ranks.rows(batch)
         rows = max(1, _MICRO // mine.ids.shape[1])
+        if self._is_unchecked:
+            self._is_unchecked = False
+            self._check_compiled(mine, slice(0, rows))
+        self.compute.train()
         loss = torch.zeros((), device=self.device)
         for start in range(0, len(mine.ids), rows):
             loss += self._backward(mine, slice(start, start + rows))
@@ -210,6 +217,13 @@ class Optimizer:
 
     def _backward(self, batch: Batch, rows: slice) -> "Tensor":
         """Add the gradients of some rows to the master's; return their part of the loss."""
+        loss = self._loss(self._run, batch, rows)
+        # Processes share the mean of their gradients; the batch's is the sum.
+        (loss * self.ranks.size).backward()
+        return loss.detach()
+
+    def _loss(self, run: Any, batch: Batch, rows: slice) -> "Tensor":
+        """Return the part of the batch's loss that some rows have, as `run` computes the model."""
         import torch
 
         from midigen.crossentropy import cross_entropy
@@ -218,12 +232,32 @@ class Optimizer:
             torch.from_numpy(array[rows]).to(self.device, non_blocking=True)
             for array in (batch.ids, batch.targets, batch.segments)
         )
-        logits = self._run(ids, segments if batch.packed else None)
+        logits = run(ids, segments if batch.packed else None)
         smoothing = self.settings.label_smoothing
-        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
-        # Processes share the mean of their gradients; the batch's is the sum.
-        (loss * self.ranks.size).backward()
-        return loss.detach()
+        return cross_entropy(logits.flatten(0, 1), targets.flatten(), batch.scored, smoothing)
+
+    def _check_compiled(self, batch: Batch, rows: slice) -> None:
+        """Compare the gradients of the compiled model with those of the plain one, without dropout.
+
+        Raises MidigenError where they point elsewhere: such a run would learn, but less.
+        """
+        import torch
+
+        self.compute.eval()
+        weights = [weight for weight in self.compute.parameters() if weight.requires_grad]
+
+        def gradients(run: Any) -> "Tensor":
+            loss = self._loss(run, batch, rows)
+            parts = torch.autograd.grad(loss, weights, allow_unused=True)
+            return torch.cat([x.float().flatten() for x in parts if x is not None])
+
+        compiled, plain = gradients(self._run), gradients(self.compute)
+        alike = float(torch.nn.functional.cosine_similarity(compiled, plain, dim=0))
+        if not alike >= _ALIKE:
+            raise MidigenError(
+                f"--compile: on {self.device} the compiled model does not learn as the plain one"
+                f" does (cosine of their gradients {alike:.3f}); leave --compile out"
+            )
 
     def _take_gradients(self, is_all: bool) -> None:
         """Move the gradients of the copy to what is learned.

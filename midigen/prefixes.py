@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -87,16 +87,21 @@ class Prefixes:
         """Return all condition tokens of a row, field by field."""
         return [id for ids in self._fields(row) for id in ids]
 
-    def draw(self, row: int, number: int, dropout: float) -> list[int]:
+    def draw(
+        self, row: int, number: int, dropout: float, single: Mapping[str, float] | None = None
+    ) -> list[int]:
         """Return the tokens with each field dropped with probability `dropout`.
 
+        single: probabilities of fields that have their own.
         number: 64 random bits: each of the first four fields takes 16, others a hash of them.
         """
         kept: list[int] = []
-        for place, ids in enumerate(self._fields(row)):
+        single = single or {}
+        for place, (field, ids) in enumerate(zip(self._tokens, self._fields(row), strict=True)):
             if place and place % 4 == 0:
                 number = int(mix(np.array([number], np.uint64), place, 0)[0])
-            if (number >> (16 * (place % 4)) & 0xFFFF) >= dropout * 0x10000:
+            share = single.get(field, dropout)
+            if (number >> (16 * (place % 4)) & 0xFFFF) >= share * 0x10000:
                 kept += ids
         return kept
 

@@ -17,7 +17,7 @@ from midigen.modelvocab import FIELDS, ModelVocab
 from midigen.prefixes import Prefixes, count_values
 from midigen.protocols import Tokenizer
 from midigen.registry import load as load_plugin
-from midigen.schedule import PARTS, Schedule, default_rate
+from midigen.schedule import PARTS, Schedule, default_decay, default_rate, most_steps
 from midigen.settings import DEFAULT_PRESET, Settings
 from midigen.spec import parse_params, parse_spec
 from midigen.split import SplitRule
@@ -55,6 +55,12 @@ class Prepared:
     def steps_an_epoch(self) -> float:
         return self.windows.rows_an_epoch() / self.settings.rows
 
+    @property
+    def rises(self) -> bool:
+        """Whether dropout rises while training: the model can have some, and brings none."""
+        rate = getattr(self.model, "dropout", None)
+        return rate == 0.0 and self.settings.dropout_rise > 0
+
     def held_out(self, name: str, limit: int | None = None) -> HeldOut:
         span = self.corpus.val if name == "val" else self.corpus.test
         near = frozenset(leak.row for leak in self.leaks)
@@ -83,6 +89,7 @@ def prepare(
         settings.seed,
         unit=tokenizer.unit,
         dropout=settings.condition_dropout,
+        field_dropout=dict(settings.field_dropout),
         stride=settings.stride,
         share=settings.epoch_share,
         infill=settings.infill_rate,
@@ -99,8 +106,14 @@ def prepare(
     if initial is not None:
         initial.fill(model, vocab)
     size = sum(weight.numel() for weight in model.parameters())
-    peak = settings.lr or default_rate(size, settings.chosen().optimizer)
-    schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows)
+    rule = settings.chosen().optimizer
+    peak = settings.lr or default_rate(size, rule)
+    distinct = corpus.distinct_tokens
+    batch = settings.rows * settings.window
+    if settings.weight_decay is None and rule == "muon":
+        settings = replace(settings, weight_decay=default_decay(peak, batch, distinct))
+    most = most_steps(settings.most_epochs, batch, distinct, corpus.train.tokens)
+    schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows, most)
     leaks = find_leaks(base, tokenizer)
     return Prepared(
         settings, corpus, vocab, windows, prefixes, name, config, model, schedule, leaks
@@ -210,7 +223,8 @@ def build_model(name: str, config: Any, vocab_size: int, seed: int) -> "nn.Modul
     return model
 
 
-def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedule:
+def _schedule(settings: Settings, peak: float, steps_an_epoch: float, most: int) -> Schedule:
+    """Return the schedule; `most`: steps that a run of minutes may take."""
     steps, seconds = None, None
     if settings.unit == "minutes":
         seconds = settings.amount * 60
@@ -227,4 +241,5 @@ def _schedule(settings: Settings, peak: float, steps_an_epoch: float) -> Schedul
         settings.lr_factor,
         steps_an_epoch,
         settings.window_growth,
+        most if seconds is not None else 0,
     )

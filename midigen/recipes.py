@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from midigen.errors import MidigenError
-from midigen.settings import Settings
+from midigen.settings import Settings, parse_dropout
 
 _UNITS = ("minutes", "epochs", "steps")
 _KEYS = ("about", "midi", "label", "tokenizer", "learn", "augment", "sample", "train")
@@ -180,6 +180,8 @@ def _settings(name: str, train: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in train.items():
         if key in _UNITS:
             found |= {"unit": key, "amount": float(value)}
+        elif key == "condition_dropout" and isinstance(value, str):
+            found |= parse_dropout(value)
         elif key in known:
             found[key] = tuple(value) if isinstance(value, list) else value
         else:

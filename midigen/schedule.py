@@ -19,7 +19,8 @@ class Schedule:
     `factor` whenever validation has stopped to gain, down to `floor`.
     warmup: below 1 a share of the run, else steps. steps_an_epoch: of the training data.
     growth: the share of the run over which windows double from an eighth to their full length, as
-    in Li et al., arXiv 2108.06084: short ones teach faster, long ones more.
+    in Li et al., arXiv 2108.06084: short ones teach faster, long ones more. most: steps after which
+    a run of seconds is at its end, too; 0: as many as it does.
     """
 
     peak: float
@@ -31,13 +32,18 @@ class Schedule:
     factor: float = 0.5
     steps_an_epoch: float = 1.0
     growth: float = 0.0
+    most: int = 0
 
     def progress(self, step: int, elapsed: float) -> float:
         """Return the share of the run, 0..1, that is done after so many steps and seconds."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         assert self.seconds is not None
-        return min(1.0, elapsed / self.seconds)
+        return min(1.0, max(elapsed / self.seconds, step / self.most if self.most else 0.0))
+
+    def cut_short(self, elapsed: float) -> bool:
+        """Return whether a run that is at its end had seconds left."""
+        return self.seconds is not None and elapsed < self.seconds
 
     def rate(self, step: int, progress: float, reductions: int = 0) -> float:
         """Return the learning rate of the step that follows `step` steps.
@@ -89,3 +95,51 @@ def default_rate(parameters: int, optimizer: str) -> float:
     3.13 at 5e-3 and 3.22 at 3e-3; AdamW 3.45 at 2e-3. Of 300 steps Muon learned most at 8e-3.
     """
     return next(rate for limit, rate in _RATES[optimizer] if parameters <= limit)
+
+
+_EPOCHS = 1.2
+"""Epochs over distinct pieces within which decay takes weights back to 1/e: see `default_decay`."""
+_LEAST_DECAY, _MOST_DECAY = 0.1, 2.0
+
+
+def default_decay(rate: float, batch: int, tokens: int) -> float:
+    """Return a weight decay for Muon: the fewer the data, the stronger.
+
+    rate: the peak. batch: tokens a step. tokens: of the distinct training pieces, without copies.
+    Decay forgets in 1 / (rate x decay) steps, which should be a fixed share of an epoch (Wang and
+    Aitchison, arXiv 2405.13698). Of 4.3 million parameters at 5e-3, copies in all keys, nats a note
+    of the test pieces: 120 pieces of POP909 (370,000 tokens), 2,000 steps: 4.79 with 0.3, 3.30 with
+    1, 2.80 with 2; all 724 (2.2 million), 2,500 steps: 2.33, 2.36 and 2.50.
+    """
+    decay = batch / (rate * _EPOCHS * max(1, tokens))
+    return float(f"{min(_MOST_DECAY, max(_LEAST_DECAY, decay)):.2g}")
+
+
+_LEAST_STEPS = 2000
+_COPIES = 4
+
+
+def most_steps(epochs: float, batch: int, distinct: int, tokens: int) -> int:
+    """Return after how many steps more of the same data would be learned by heart; 0: never.
+
+    epochs: over the distinct pieces. batch: tokens a step. distinct, tokens: of the training pieces
+    without copies, and with them: copies in other keys let a piece be read four times as often.
+    """
+    if not epochs:
+        return 0
+    read = epochs * min(distinct, tokens / _COPIES)
+    return max(_LEAST_STEPS, round(read / batch))
+
+
+_MOST_DROPOUT = 0.2
+
+
+def risen_dropout(rise: float, epochs: float, step: float = 0.01) -> float:
+    """Return the dropout after so many epochs over distinct pieces, in steps of `step`.
+
+    What was seen often is learned by heart; dropout slows that down, and all learning with it, so
+    it grows as pieces come again. (Late dropout: Liu et al., arXiv 2303.01500.) 0.005 an epoch
+    makes 0.14 of an hour over POP909, where 0.1 all the time reached 2.04 nats a note, 0.05 2.09
+    and none 2.19; of ten minutes 0.02, where 0.1 lost 0.06.
+    """
+    return min(_MOST_DROPOUT, int(rise * epochs / step + 1e-9) * step)

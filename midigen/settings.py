@@ -24,12 +24,17 @@ class Settings:
     their length (`midigen.schedule`). epoch_share: how much of the windows an epoch takes.
     optimizer auto: muon, but adamw where that cannot be (--lora, --shard).
     betas, weight_decay, clip, label_smoothing: as the optimiser's and the loss's papers have them;
-    weight_decay None: 0.3 with Muon, else 0.1; clip 0: gradients are not clipped. schedule, warmup,
-    lr_min, lr_factor: as in `midigen.schedule`; plateau: validations without gain that make a
-    plateau. lora: the rank of `midigen.lora`, 0: all weights learn.
-    condition: fields in order. condition_least: pieces that a value needs. stratify: the field of
+    weight_decay None: with Muon by the size of the data (`midigen.schedule.default_decay`), else
+    0.1; clip 0: gradients are not clipped. dropout_rise: what an epoch over distinct pieces adds to
+    the dropout of a model that has none of its own. schedule, warmup, lr_min, lr_factor: as in
+    `midigen.schedule`; plateau: validations without gain that make a plateau. lora: the rank of
+    `midigen.lora`, 0: all weights learn.
+    condition: fields in order. condition_least: pieces that a value needs. condition_dropout: how
+    often a window lacks a field; field_dropout: the same of single fields. stratify: the field of
     which every value gets test pieces, "" for none. infill_rate: the share of windows that teach to
     fill in.
+    unit, amount: how long; most_epochs: of distinct pieces, after which a run of minutes ends all
+    the same (`midigen.schedule.most_steps`), 0 for never.
     evals: validations over the whole run. patience: validations without gain before it stops, 0 for
     never.
     """
@@ -46,6 +51,7 @@ class Settings:
     weight_decay: float | None = None
     clip: float = 1.0
     label_smoothing: float = 0.0
+    dropout_rise: float = 0.005
     schedule: str = "cosine"
     warmup: float = 0.03
     lr_min: float = 0.0
@@ -55,12 +61,14 @@ class Settings:
     seed: int = 0
     unit: Unit = "minutes"
     amount: float = DEFAULT_MINUTES
+    most_epochs: float = 40.0
     epoch_share: float = 1.0
     bpe: int = 0
     specials: bool = True
     condition: tuple[str, ...] = ("genre", "artist", "era")
     condition_least: int = 5
     condition_dropout: float = 0.1
+    field_dropout: tuple[tuple[str, float], ...] = ()
     stratify: str = ""
     infill_rate: float = 0.0
     evals: int = 20
@@ -81,6 +89,8 @@ class Settings:
             "weight_decay": (0.0, 10.0),
             "clip": (0.0, 1e9),
             "label_smoothing": (0.0, 0.9),
+            "dropout_rise": (0.0, 1.0),
+            "most_epochs": (0.0, 1e9),
             "warmup": (0.0, 1e9),
             "lr_min": (0.0, 10.0),
             "lr_factor": (1e-6, 1.0),
@@ -105,6 +115,11 @@ class Settings:
             raise UsageError(
                 f"--window-growth begins with an eighth of --window; {self.window} has none"
             )
+        for name, share in self.field_dropout:
+            if name not in self.condition:
+                raise UsageError(f"--condition-dropout {name}: --condition does not name that")
+            if not 0.0 <= share <= 1.0:
+                raise UsageError(f"--condition-dropout {name}={share:g} is not in 0..1")
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise UsageError(f"--betas {self.betas}: both must be in 0..1, 1 excluded")
         for name, choices in (
@@ -131,10 +146,8 @@ class Settings:
 
     @property
     def decay(self) -> float:
-        """The weight decay that holds."""
-        if self.weight_decay is not None:
-            return self.weight_decay
-        return 0.3 if self.chosen().optimizer == "muon" else 0.1
+        """The weight decay that holds, where the data have no say."""
+        return 0.1 if self.weight_decay is None else self.weight_decay
 
     @property
     def rows(self) -> int:
@@ -151,6 +164,7 @@ class Settings:
         if data.pop("version", None) != 1 or set(data) != {item.name for item in fields(cls)}:
             raise MidigenError(f"{path}: a run of another version of midigen")
         lists = ("betas", "condition")
+        data["field_dropout"] = tuple((name, share) for name, share in data["field_dropout"])
         return cls(**data | {name: tuple(data[name]) for name in lists})
 
     def resumed(self, asked: dict[str, Any]) -> "Settings":
@@ -175,6 +189,30 @@ def parse_betas(text: str) -> tuple[float, float]:
     except ValueError:
         raise UsageError(f"--betas {text!r} is not two numbers, as 0.9,0.95") from None
     return first, second
+
+
+def parse_dropout(text: str) -> dict[str, Any]:
+    """Return what ``0.1,instruments=0.5`` sets: of all fields, and of single ones.
+
+    Raises UsageError for what is no number, and a field named twice.
+    """
+    found: dict[str, Any] = {}
+    single: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = part.rpartition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            raise UsageError(
+                f"--condition-dropout {text!r} is not as 0.1 or 0.1,instruments=0.5"
+            ) from None
+        if (name in single) if equals else found:
+            raise UsageError(f"--condition-dropout {text!r} says a share twice")
+        if equals:
+            single[name] = share
+        else:
+            found["condition_dropout"] = share
+    return found | ({"field_dropout": tuple(single.items())} if single else {})
 
 
 def _option(name: str) -> str:

@@ -13,7 +13,7 @@ from midigen.heldout import HeldOut, Report
 from midigen.metrics import Metrics
 from midigen.optimizer import Optimizer
 from midigen.prefetch import Prefetch
-from midigen.schedule import Schedule
+from midigen.schedule import Schedule, risen_dropout
 from midigen.settings import Settings
 from midigen.windows import Batch, Place, Windows
 
@@ -30,7 +30,8 @@ _EVAL_SHARE = 0.1
 class Trainer:
     """Trains until the schedule ends, validation stops to gain, or `stop` says so.
 
-    save_best: called when validation has reached a new low. The state goes to `folder`.
+    save_best: called when validation has reached a new low. distinct: training tokens without those
+    of copies, by which dropout rises; 0: it does not. The state goes to `folder`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Trainer:
         folder: Path,
         metrics: Metrics,
         save_best: Callable[[], None],
+        distinct: int = 0,
     ) -> None:
         self.optimizer = optimizer
         self.windows = windows
@@ -52,6 +54,7 @@ class Trainer:
         self.folder = folder
         self.metrics = metrics
         self.save_best = save_best
+        self.distinct = distinct
         self.progress = Progress()
         self.ranks = optimizer.ranks
         self._steps: list[tuple[Tensor, Tensor]] = []
@@ -81,6 +84,7 @@ class Trainer:
                 return "stopped"
             share = self._share()
             batch = self._next_batch(self.schedule.parts(share))
+            self._raise_dropout()
             rate = self.schedule.rate(progress.step, share, progress.reductions)
             self._steps.append(self.optimizer.step(batch, rate))
             progress.step += 1
@@ -112,6 +116,15 @@ class Trainer:
             batches = self.windows.cut(parts).batches(self.settings.rows * parts, place)
             self._data, self._parts = Prefetch(batches, ahead=4), parts
         return next(self._data)
+
+    def _raise_dropout(self) -> None:
+        """Let dropout grow with the epochs, where the model brings none."""
+        if self.distinct:
+            epochs = self.progress.tokens / self.distinct
+            # Compiled models are compiled anew for every other rate.
+            step = 0.05 if self.settings.compile else 0.01
+            rate = risen_dropout(self.settings.dropout_rise, epochs, step)
+            self.optimizer.compute.dropout = rate  # type: ignore[assignment]
 
     @property
     def _window(self) -> int:

@@ -55,6 +55,11 @@ def _train(request: Request, teller: Teller, ranks: Ranks, device: str) -> int:
     ranks.wait()
     trainer = _trainer(prepared, folder, device, ranks, request.tensorboard, resume=resume)
     ending = _run(trainer, teller, longer="unit" in request.asked)
+    if ending == "done" and trainer.schedule.cut_short(trainer.progress.elapsed):
+        teller.message(
+            f"ended before its time, after {trainer.schedule.most:,} steps: more would learn so few"
+            " pieces by heart; --most-epochs allows it"
+        )
     if ending == "stopped":
         teller.warn(
             f"stopped at step {trainer.progress.step}, saved in {folder.work};"
@@ -132,6 +137,7 @@ def _trainer(
         folder.state,
         lines,
         save_best,
+        prepared.corpus.distinct_tokens if prepared.rises else 0,
     )
     if resume:
         trainer.restore()

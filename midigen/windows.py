@@ -10,7 +10,7 @@ every id is predicted once an epoch. Chunks in one row carry different segment n
 attend to each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,10 +67,10 @@ class Batch:
 class Windows:
     """Rows of training data from a span of pieces.
 
-    unit: ids an event: chunks begin at whole events. dropout: how often a condition is left out.
-    stride: ids from one chunk's start to the next's; 0: as long as a chunk, so that chunks do not
-    overlap. share: how much of the chunks an epoch takes. infill: how much of them is arranged for
-    filling in (`midigen.infill`).
+    unit: ids an event: chunks begin at whole events. dropout: how often a condition is left out,
+    field_dropout: how often those of single fields are. stride: ids from one chunk's start to the
+    next's; 0: as long as a chunk, so that chunks do not overlap. share: how much of the chunks an
+    epoch takes. infill: how much of them is arranged for filling in (`midigen.infill`).
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Windows:
         *,
         unit: int = 1,
         dropout: float = 0.1,
+        field_dropout: Mapping[str, float] | None = None,
         stride: int = 0,
         share: float = 1.0,
         infill: float = 0.0,
@@ -98,6 +99,7 @@ class Windows:
         self._seed = seed
         self._unit = unit
         self._dropout = dropout
+        self._field_dropout = dict(field_dropout or {})
         self._infill = infill
         self._arrange = Arranger(vocab, infill) if infill else None
         # All conditions of any piece must leave most of the window for music.
@@ -126,6 +128,7 @@ class Windows:
             self._seed + (parts << 32),
             unit=self._unit,
             dropout=self._dropout,
+            field_dropout=self._field_dropout,
             stride=0 if self._stride == self.body else max(1, self._stride // parts),
             share=self._share,
             infill=self._infill,
@@ -205,7 +208,9 @@ class Windows:
         ids = self._span.piece(piece).astype(np.int64)
         if self._eos is not None:
             ids = np.append(ids, self._eos)
-        prefix = self._prefixes.draw(int(self._span.row[piece]), draw, self._dropout)
+        prefix = self._prefixes.draw(
+            int(self._span.row[piece]), draw, self._dropout, self._field_dropout
+        )
         if start == 0 and self._bos is not None:
             prefix = [*prefix, self._bos]
         count = min(count, len(ids) - start)

@@ -18,7 +18,9 @@ from midigen.errors import MidigenError, UsageError
 from midigen.modelvocab import ModelVocab
 from midigen.prefixes import Prefixes, count_values, parse_fields
 from midigen.ranges import COUNT, range_of, ranges_of
+from midigen.recipes import make_recipe
 from midigen.record import Record
+from midigen.settings import Settings, parse_dropout
 from midigen.tokenizers import tokenizer_of
 
 ENV = {"OMP_NUM_THREADS": "1"}
@@ -106,6 +108,32 @@ def test_each_of_many_fields_is_dropped_by_itself(tmp_path: Path) -> None:
         (id,) = vocab.conditions[field].values()
         assert 0.45 < np.mean([id in draw for draw in draws]) < 0.55
     assert len({tuple(draw) for draw in draws}) > 100
+    own = {"f2": 0.9, "f5": 0.0}
+    draws = [
+        prefixes.draw(0, int(n), 0.3, own) for n in random.integers(0, 1 << 64, 2000, np.uint64)
+    ]
+    for field in names:
+        (id,) = vocab.conditions[field].values()
+        missing = np.mean([id not in draw for draw in draws])
+        assert abs(missing - own.get(field, 0.3)) < 0.05
+
+
+def test_how_often_conditions_are_dropped_is_asked_for_by_field(tmp_path: Path) -> None:
+    assert parse_dropout("0.2") == {"condition_dropout": 0.2}
+    assert parse_dropout("genre=1") == {"field_dropout": (("genre", 1.0),)}
+    found = parse_dropout("0.1,genre=0,era=0.5")
+    assert found == {"condition_dropout": 0.1, "field_dropout": (("genre", 0.0), ("era", 0.5))}
+    settings = Settings(**found)
+    recipe = make_recipe("x", {"tokenizer": "remi", "train": {"condition_dropout": "0.1,era=0.5"}})
+    assert recipe.settings == {"condition_dropout": 0.1, "field_dropout": (("era", 0.5),)}
+    settings.save(tmp_path / "run.json")
+    assert Settings.read(tmp_path / "run.json") == settings
+    for text in ("", "x", "genre=", "0.1,0.2", "genre=0.1,genre=0.2"):
+        with pytest.raises(UsageError, match="condition-dropout"):
+            parse_dropout(text)
+    for single in ((("tempo", 0.5),), (("genre", 1.5),)):
+        with pytest.raises(UsageError, match="condition-dropout"):
+            Settings(field_dropout=single)
 
 
 def test_fields_and_values_that_cannot_be_are_refused() -> None:

@@ -1,6 +1,8 @@
 """Optimisers: Muon does what its formula says, every kind learns, and a state goes on exactly."""
 
 import copy
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from torch import nn
 
 from midigen import checkpointing
 from midigen.checkpointing import Progress
+from midigen.errors import MidigenError
 from midigen.muon import Muon, orthogonal
 from midigen.optimizer import Optimizer
 from midigen.registry import load
@@ -117,3 +120,24 @@ def test_settings_reach_the_step() -> None:
     for name in set(found) - {"base"}:
         assert not torch.allclose(found[name], found["base"]), name
     assert found["decay"].norm() < found["base"].norm()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="torch.compile needs a C compiler")
+def test_a_compiled_model_learns_the_same() -> None:
+    found = []
+    for settings in (Settings(), Settings(compile=True)):
+        optimizer = Optimizer(model(), "cpu", torch.float32, settings)
+        found.append([float(optimizer.step(batch(k), 1e-2)[0]) for k in range(4)])
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_what_compiles_to_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(run: nn.Module) -> Callable[..., torch.Tensor]:
+        return lambda ids, segments: run(ids.flip(1), segments)
+
+    monkeypatch.setattr(torch, "compile", wrong)
+    optimizer = Optimizer(model(), "cpu", torch.float32, Settings(compile=True))
+    before = [weight.clone() for weight in optimizer.master.parameters()]
+    with pytest.raises(MidigenError, match="compiled model does not learn"):
+        optimizer.step(batch(1), 1e-2)
+    assert all(map(torch.equal, before, optimizer.master.parameters()))

@@ -12,7 +12,13 @@ from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 from midigen.checkpointing import Progress
 from midigen.errors import MidigenError, UsageError
 from midigen.preparation import model_config
-from midigen.schedule import Schedule, default_rate
+from midigen.schedule import (
+    Schedule,
+    default_decay,
+    default_rate,
+    most_steps,
+    risen_dropout,
+)
 from midigen.settings import Settings
 
 
@@ -142,3 +148,23 @@ def test_a_model_that_cannot_be_is_refused_before_anything_is_read(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         model_config(settings)
+
+
+def test_little_data_decay_more_are_read_less_and_drop_out() -> None:
+    decays = [default_decay(5e-3, 4096, tokens) for tokens in (1, 370_000, 2_200_000, 10**9)]
+    assert decays == [2.0, 1.8, 0.31, 0.1]
+    # 40 epochs over 370,000 tokens and their copies; without copies a quarter; never too few steps.
+    assert most_steps(40.0, 4096, 370_000, 370_000 * 12) == round(40 * 370_000 / 4096)
+    assert most_steps(40.0, 400, 370_000, 370_000) == round(10 * 370_000 / 400)
+    assert most_steps(40.0, 4096, 1000, 1000) == 2000 and most_steps(0.0, 4096, 1000, 1000) == 0
+    rates = [risen_dropout(0.005, epochs) for epochs in (0.0, 1.9, 2.0, 28.0, 40.0, 1000.0)]
+    assert rates == pytest.approx([0.0, 0.0, 0.01, 0.14, 0.2, 0.2])
+    assert risen_dropout(0.0, 1e6) == 0.0
+
+
+def test_a_run_of_minutes_ends_after_the_most_steps() -> None:
+    schedule = Schedule(1.0, None, 100.0, most=50)
+    assert schedule.progress(25, 10.0) == 0.5 and schedule.progress(25, 80.0) == 0.8
+    assert schedule.progress(50, 10.0) == 1.0 and schedule.cut_short(10.0)
+    assert not schedule.cut_short(100.0) and not Schedule(1.0, 50).cut_short(1.0)
+    assert Schedule(1.0, None, 100.0).progress(10**6, 10.0) == 0.1

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from midigen.jsonl import loads
 from midigen.metrics import Metrics
 from midigen.optimizer import Optimizer
 from midigen.preparation import Prepared, prepare
+from midigen.schedule import default_decay
 from midigen.settings import Settings
 from midigen.trainer import Trainer
 from midigen.windows import Batch
@@ -424,6 +426,36 @@ def test_validations_leave_the_minutes_to_training(tmp_path: Path) -> None:
         assert trainer.run(bar, lambda: False) == "done"
     # One at the start, one at the end: of 2.4 s a second one would leave too little.
     assert isinstance(val, Slow) and val.times == 2
+
+
+def test_dropout_rises_with_the_epochs_and_decay_follows_the_size_of_the_data(
+    tmp_path: Path,
+) -> None:
+    store = store_of(tmp_path, [piece(k) for k in range(40)])
+    settings = Settings(
+        model="llama:width=16,layers=1,head=8", window=32, batch=128, unit="steps", amount=40,
+        evals=1, eval_tokens=64, condition=(), dropout_rise=0.02,
+    )  # fmt: skip
+    prepared = prepare(store, settings, tmp_path / "merged")
+    distinct = prepared.corpus.train.tokens
+    assert prepared.corpus.distinct_tokens == distinct and prepared.rises
+    assert prepared.settings.weight_decay == default_decay(prepared.schedule.peak, 128, distinct)
+    optimizer = Optimizer(prepared.model, "cpu", torch.float32, prepared.settings)
+    assert {group["weight_decay"] for rule in optimizer.rules for group in rule.param_groups} == {
+        prepared.settings.weight_decay,
+        0.0,
+    }
+    trainer = Trainer(
+        optimizer, prepared.windows, prepared.held_out("val", 64), prepared.settings,
+        prepared.schedule, tmp_path, Metrics(None, sys.stdout, table=False), lambda: None, distinct,
+    )  # fmt: skip
+    with tqdm(disable=True) as bar:
+        trainer.run(bar, lambda: False)
+    epochs = trainer.progress.tokens / distinct
+    assert epochs > 1 and 0.01 < optimizer.compute.dropout <= 0.02 * epochs  # type: ignore[operator]
+    own = replace(settings, model="llama:width=16,layers=1,head=8,dropout=0.3", weight_decay=0.5)
+    prepared = prepare(store, own, tmp_path / "merged")
+    assert not prepared.rises and prepared.settings.weight_decay == 0.5
 
 
 def test_metrics_are_written_for_tensorboard(run: Runner, stream: Path) -> None:

@@ -34,6 +34,10 @@ def toktrain(
     minutes: Annotated[float | None, Option(metavar="X", help="Train for so long.")] = None,
     epochs: Annotated[float | None, Option(metavar="X", help="Or: so often over the data.")] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Or: so many steps.")] = None,
+    most_epochs: Annotated[
+        float | None,
+        Option(metavar="X", help="End --minutes after so many epochs, copies aside (40); 0: no."),
+    ] = None,
     preset: Annotated[
         str | None, Option(metavar="NAME", help="Size: tiny, small (default) or base.")
     ] = None,
@@ -67,13 +71,17 @@ def toktrain(
     ] = None,
     weight_decay: Annotated[
         float | None,
-        Option(metavar="X", help="Weight decay of matrices (0.3 with Muon, else 0.1)."),
+        Option(metavar="X", help="Of matrices (with Muon more for less data, else 0.1)."),
     ] = None,
     clip: Annotated[
         float | None, Option(metavar="X", help="Largest norm of the gradient (1); 0: any.")
     ] = None,
     label_smoothing: Annotated[
         float | None, Option(metavar="P", help="Probability spread over all ids (0).")
+    ] = None,
+    dropout_rise: Annotated[
+        float | None,
+        Option(metavar="X", help="Dropout an epoch adds where the model has none (0.005)."),
     ] = None,
     schedule: Annotated[
         str | None,
@@ -104,7 +112,11 @@ def toktrain(
         Option(metavar="N", help="Values of fewer training pieces are unknown (5)."),
     ] = None,
     condition_dropout: Annotated[
-        float | None, Option(metavar="P", help="How often a window lacks a condition (0.1).")
+        str | None,
+        Option(
+            metavar="P[,FIELD=P...]",
+            help="How often a window lacks a condition (0.1), and a single one.",
+        ),
     ] = None,
     stratify: Annotated[
         str | None,
@@ -195,7 +207,7 @@ def toktrain(
     from midigen.prefixes import parse_fields, parse_specials
     from midigen.recipes import read_recipe
     from midigen.request import Request
-    from midigen.settings import parse_betas
+    from midigen.settings import parse_betas, parse_dropout
     from midigen.spool import Source, is_sealed
     from midigen.tokenizers import learned
     from midigen.training import train
@@ -216,6 +228,8 @@ def toktrain(
         "weight_decay": weight_decay,
         "clip": clip,
         "label_smoothing": label_smoothing,
+        "dropout_rise": dropout_rise,
+        "most_epochs": most_epochs,
         "schedule": schedule,
         "warmup": warmup,
         "lr_min": lr_min,
@@ -224,7 +238,7 @@ def toktrain(
         "bpe": bpe,
         "condition": None if condition is None else parse_fields(condition),
         "condition_least": condition_least,
-        "condition_dropout": condition_dropout,
+        **({} if condition_dropout is None else parse_dropout(condition_dropout)),
         "stratify": stratify,
         "infill_rate": infill_rate,
         "specials": None if specials is None else parse_specials(specials),

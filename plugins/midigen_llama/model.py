@@ -123,6 +123,7 @@ class Llama(nn.Module):
     def __init__(self, config: LlamaConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
+        self.dropout = config.dropout
         self.model = Body(config, vocab_size)
         self.lm_head = None if config.tied else Linear(config.width, vocab_size)
         self._tables: dict[tuple[torch.device, torch.dtype], Rope] = {}
@@ -147,7 +148,7 @@ class Llama(nn.Module):
 
         segments (B, T) int64: places see only places of the same number.
         """
-        noise = noise_for(self.config.dropout, self.training, self.model.embed_tokens.weight)
+        noise = noise_for(self.dropout, self.training, self.model.embed_tokens.weight)
         return self._run(ids, Reading(Seen(segments=segments), noise))
 
     def new_cache(self, batch: int, length: int) -> Cache:
