@@ -4,7 +4,8 @@ Softmax regression over `midigen.features`. It learns from the pieces that the m
 its own accuracy on held-out pieces says how far to believe it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -123,24 +124,25 @@ def recognise(
             "field": pieces.name,
             "value": value,
             "chance": round(1 / len(values), 4),
-            "real": _share(classifier, pieces.held[value], number),
+            "real": _share(classifier(np.stack(pieces.held[value])), number),
             "real_pieces": len(pieces.held[value]),
         }
         for name, by_value in samples.items():
-            found = [sound(record) for record in by_value[value]]
-            line[name] = _share(classifier, found, number)
-            line["samples"] = len(found)
+            told = classifier(np.stack([sound(record) for record in by_value[value]]))
+            line[name] = _share(told, number)
+            line[f"{name}_taken_for"] = dict(Counter(values[k] for k in told).most_common())
+            line["samples"] = len(told)
         yield line
 
 
-def _share(classifier: Classifier, found: Sequence[np.ndarray], number: int) -> float:
-    return round(float((classifier(np.stack(found)) == number).mean()), 4)
+def _share(told: np.ndarray, number: int) -> float:
+    return round(float((told == number).mean()), 4)
 
 
 def sample_each(
     loaded: Loaded, pieces: Pieces, count: int, bars: int, guidance: float, seed: int
 ) -> dict[str, list[Record]]:
-    """Return `count` samples of every value that can be told apart."""
+    """Return `count` samples of every value that can be told apart, drawn as toksample draws."""
     from midigen.plan import Limits
     from midigen.sampled import Request, Samples
     from midigen.sampler import Settings
@@ -152,7 +154,7 @@ def sample_each(
             count,
             asked={pieces.name: [value]},
             limits=Limits(bars=bars),
-            settings=Settings(temperature=0.9, top_p=0.9, guidance=guidance),
+            settings=Settings(temperature=1.0, top_p=0.97, guidance=guidance),
         )
         made[value] = list(Samples(loaded, request).from_nothing())
     return made

@@ -95,6 +95,10 @@ def test_the_command_writes_a_line_a_value(run: Runner, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["value"] for line in lines] == ["pop", "jazz"]
     assert all(0 <= line[way] <= 1 for line in lines for way in ("guidance_1", "guidance_2"))
+    for line in lines:
+        taken = line["guidance_2_taken_for"]
+        assert sum(taken.values()) == line["samples"]
+        assert taken.get(line["value"], 0) / line["samples"] == pytest.approx(line["guidance_2"])
     assert "by chance 50%" in done.err
     refused = run("tokeval", "-m", "m", *options, "--field", "era", "in.jsonl", code=1)
     assert "fewer than two values of era" in refused.err

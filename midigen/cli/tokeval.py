@@ -155,11 +155,12 @@ def tokeval(
 
 
 CONDITIONS = """\
---conditions asks the model for N samples of each value of a field, with --guidance 1 and 2, and has
-a small classifier say which value each is most like. The classifier is trained on the records that
-the model was trained on; its accuracy on the others (real) says how far to believe it. One object a
-value: field, value, chance (what guessing would give), real, real_pieces, samples, guidance_1 and
-guidance_2 (shares that were recognised)."""
+--conditions asks the model for N samples of each value of a field, as toksample draws them without
+options, with --guidance 1 and 2, and has a small classifier say which value each is most like. The
+classifier is trained on the records that the model was trained on; its accuracy on the others
+(real) says how far to believe it. One object a value: field, value, chance (what guessing would
+give), real, real_pieces, samples, guidance_1 and guidance_2 (shares that were recognised),
+guidance_1_taken_for and guidance_2_taken_for (how many samples for which value)."""
 
 
 CONTRAST = """\
