@@ -115,8 +115,10 @@ def default_decay(rate: float, batch: int, tokens: int) -> float:
     return float(f"{min(_MOST_DECAY, max(_LEAST_DECAY, decay)):.2g}")
 
 
-_LEAST_STEPS = 2000
+_LEAST_STEPS = 1000
+"""Of 112 chorales (61,000 tokens) 1,000 steps reached 2.58 nats a note of others, 2,000 2.83."""
 _COPIES = 4
+"""How often more copies let a piece be read."""
 
 
 def most_steps(epochs: float, batch: int, distinct: int, tokens: int) -> int:
