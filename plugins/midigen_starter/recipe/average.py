@@ -9,7 +9,6 @@ import argparse
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 
 WEIGHTS = "model.safetensors"
@@ -25,8 +24,9 @@ def main() -> None:
     first, tuned = (load_file(folder / WEIGHTS) for folder in (options.first, options.tuned))
     if first.keys() != tuned.keys():
         parser.error("these are two kinds of models")
+    share = options.share
     mean = {
-        name: torch.lerp(value.float(), tuned[name].float(), options.share).to(value.dtype)
+        name: ((1 - share) * value.float() + share * tuned[name].float()).to(value.dtype)
         for name, value in first.items()
     }
     shutil.copytree(options.tuned, options.out)
