@@ -6,7 +6,7 @@ its own accuracy on held-out pieces says how far to believe it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +145,7 @@ def sample_each(
     """Return `count` samples of every value that can be told apart, drawn as toksample draws."""
     from midigen.plan import Limits
     from midigen.sampled import Request, Samples
-    from midigen.sampler import Settings
+    from midigen.sampler import AS_TOKSAMPLE
 
     made = {}
     for value in pieces.values():
@@ -154,7 +154,7 @@ def sample_each(
             count,
             asked={pieces.name: [value]},
             limits=Limits(bars=bars),
-            settings=Settings(temperature=1.0, top_p=0.97, guidance=guidance),
+            settings=replace(AS_TOKSAMPLE, guidance=guidance),
         )
         made[value] = list(Samples(loaded, request).from_nothing())
     return made

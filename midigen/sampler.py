@@ -47,6 +47,10 @@ class Settings:
     repetition: float = 1.0
 
 
+AS_TOKSAMPLE = Settings(temperature=1.0, top_p=0.97)
+"""What toksample draws by without options."""
+
+
 def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) -> list[int | None]:
     """Draw the next id of every draft from logits (B, V); None where nothing may come.
 

@@ -1,5 +1,6 @@
 """Recognition: a classifier of real pieces says whether samples are what was asked for."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ from conftest import Runner
 from hand_records import bar_words, lines_of, record_of
 from tiny_model import save_tiny, tiny_vocab
 
+from midigen.cli.toksample import toksample
 from midigen.errors import MidigenError
 from midigen.features import COUNT, features
 from midigen.modelfolder import Loaded, load
 from midigen.recognition import Pieces, recognise, sound
 from midigen.record import Record
+from midigen.sampler import AS_TOKSAMPLE
 from midigen.tokenizers import tokenizer_of
 
 
@@ -102,3 +105,9 @@ def test_the_command_writes_a_line_a_value(run: Runner, tmp_path: Path) -> None:
     assert "by chance 50%" in done.err
     refused = run("tokeval", "-m", "m", *options, "--field", "era", "in.jsonl", code=1)
     assert "fewer than two values of era" in refused.err
+
+
+def test_samples_are_drawn_as_toksample_draws_without_options() -> None:
+    options = inspect.signature(toksample).parameters
+    for name in AS_TOKSAMPLE.__dataclass_fields__:
+        assert options[name].default == getattr(AS_TOKSAMPLE, name), name
