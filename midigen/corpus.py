@@ -68,9 +68,12 @@ class Corpus:
 
     @property
     def distinct_tokens(self) -> int:
-        """Training tokens without those of changed copies."""
-        first = self.store.rows["copy"][self.train.row] == 0
-        return int(self.train.length[first].sum())
+        """Training tokens without changed copies; of copies without their piece, one counts."""
+        rows = self.store.rows[self.train.row]
+        groups, counts = rows["group"], rows["copy"] == 0
+        _, first = np.unique(groups, return_index=True)
+        counts[first[~np.isin(groups[first], groups[counts])]] = True
+        return int(self.train.length[counts].sum())
 
     def merged(self, vocab: ModelVocab, tokenizer: Tokenizer, folder: Path) -> "Corpus":
         """Return the corpus in model ids; with merges they are written to `folder`.

@@ -175,7 +175,7 @@ def execute(script: str) -> int:
 
 def _settings(name: str, train: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the table [train] sets, as the fields of `Settings`."""
-    known = {item.name for item in fields(Settings)} - {"unit", "amount"}
+    known = {item.name for item in fields(Settings)} - {"unit", "amount", "field_dropout"}
     found: dict[str, Any] = {}
     for key, value in train.items():
         if key in _UNITS:

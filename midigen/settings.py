@@ -168,11 +168,11 @@ class Settings:
         return cls(**data | {name: tuple(data[name]) for name in lists})
 
     def resumed(self, asked: dict[str, Any]) -> "Settings":
-        """Return the settings of a continued run: its length and patience alone may change.
+        """Return the settings of a continued run: how long it may go on alone may change.
 
         Raises UsageError for another option that differs.
         """
-        free = {"unit", "amount", "patience"}
+        free = {"unit", "amount", "most_epochs", "patience"}
         for name, value in asked.items():
             if name not in free and value != getattr(self, name):
                 raise UsageError(
@@ -192,7 +192,7 @@ def parse_betas(text: str) -> tuple[float, float]:
 
 
 def parse_dropout(text: str) -> dict[str, Any]:
-    """Return what ``0.1,instruments=0.5`` sets: of all fields, and of single ones.
+    """Return what ``0.1,instruments=0.5`` sets: of all fields, and of single ones (none: of none).
 
     Raises UsageError for what is no number, and a field named twice.
     """
@@ -212,7 +212,7 @@ def parse_dropout(text: str) -> dict[str, Any]:
             single[name] = share
         else:
             found["condition_dropout"] = share
-    return found | ({"field_dropout": tuple(single.items())} if single else {})
+    return found | {"field_dropout": tuple(single.items())}
 
 
 def _option(name: str) -> str:

@@ -119,7 +119,7 @@ def test_each_of_many_fields_is_dropped_by_itself(tmp_path: Path) -> None:
 
 
 def test_how_often_conditions_are_dropped_is_asked_for_by_field(tmp_path: Path) -> None:
-    assert parse_dropout("0.2") == {"condition_dropout": 0.2}
+    assert parse_dropout("0.2") == {"condition_dropout": 0.2, "field_dropout": ()}
     assert parse_dropout("genre=1") == {"field_dropout": (("genre", 1.0),)}
     found = parse_dropout("0.1,genre=0,era=0.5")
     assert found == {"condition_dropout": 0.1, "field_dropout": (("genre", 0.0), ("era", 0.5))}

@@ -94,3 +94,13 @@ def test_last_tenth_is_by_bars_where_there_are_ten() -> None:
     assert tail_start(100, np.arange(0, 100, 5)) == 90
     assert tail_start(100, np.array([0, 50])) == 90
     assert tail_start(5, np.array([0])) == 4
+
+
+def test_of_copies_of_a_piece_one_counts_where_the_piece_is_missing(tmp_path: Path) -> None:
+    records = pieces(40)
+    copies = [record | {"aug": {"shift": k}} for record in records for k in (1, 2)]
+    plain = corpus_of(tmp_path, records, "a")
+    assert plain.distinct_tokens == plain.train.tokens
+    half = [record for k, record in enumerate(records) if k % 2]
+    for name, stream in (("b", records + copies), ("c", half + copies)):
+        assert corpus_of(tmp_path, stream, name).distinct_tokens == plain.distinct_tokens

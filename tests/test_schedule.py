@@ -168,3 +168,11 @@ def test_a_run_of_minutes_ends_after_the_most_steps() -> None:
     assert schedule.progress(50, 10.0) == 1.0 and schedule.cut_short(10.0)
     assert not schedule.cut_short(100.0) and not Schedule(1.0, 50).cut_short(1.0)
     assert Schedule(1.0, None, 100.0).progress(10**6, 10.0) == 0.1
+
+
+def test_a_continued_run_may_be_allowed_more_epochs() -> None:
+    settings = Settings(unit="minutes", amount=5.0)
+    longer = settings.resumed({"unit": "minutes", "amount": 9.0, "most_epochs": 0.0})
+    assert (longer.amount, longer.most_epochs) == (9.0, 0.0)
+    with pytest.raises(UsageError, match="goes on with dropout rise"):
+        settings.resumed({"dropout_rise": 0.5})
