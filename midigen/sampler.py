@@ -172,13 +172,16 @@ class Rows:
         self.drafts[row] = draft
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows only."""
-        if len(rows) < len(self.drafts):
-            places = list(rows)
+        """Go on with these rows only: the last of them take the places of those that are done."""
+        count = len(rows)
+        if count < len(self.drafts):
+            stay, move = set(rows), (row for row in rows if row >= count)
+            places = [row if row in stay else next(move) for row in range(count)]
+            both = places
             if self._guidance != 1:
-                places += [row + len(self.drafts) for row in rows]
-            self.drafts = [self.drafts[row] for row in rows]
-            self._cache.select(self._tensor(places))
+                both = places + [row + len(self.drafts) for row in places]
+            self.drafts = [self.drafts[row] for row in places]
+            self._cache.select(self._tensor(both))
 
     def advance(self) -> None:
         """Read what was written last in every draft."""

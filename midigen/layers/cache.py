@@ -1,5 +1,7 @@
 """Keys and values of what has been read, for sampling one id at a time."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ class Cache:
     places only need no more; others count from a row's start (`places`).
 
     length: places in use, the same in every row. starts: (B,) int64, 0 for full rows; set it before
-    the first `step`.
+    the first `step`. make: `torch.empty` where places that were not written are not even read.
     """
 
     def __init__(
@@ -26,10 +28,11 @@ class Cache:
         head: int,
         device: torch.device,
         dtype: torch.dtype,
+        make: Callable[..., Tensor] = torch.zeros,
     ) -> None:
         shape = (batch, groups, capacity, head)
-        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
-        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.keys = [make(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.values = [make(shape, device=device, dtype=dtype) for _ in range(layers)]
         self.starts = torch.zeros(batch, device=device, dtype=torch.int64)
         self.length = 0
 
@@ -88,9 +91,18 @@ class Cache:
             )
 
     def select(self, rows: Tensor) -> None:
-        """Keep these rows (int64 indices), in this order: others are done."""
-        self.keys = [key[rows] for key in self.keys]
-        self.values = [value[rows] for value in self.values]
+        """Keep what is in `rows` (int64 indices) as rows 0, 1 and so on: others are done.
+
+        No row moves down. Only what was read moves: a copy of the whole cache takes as long as
+        dozens of steps.
+        """
+        for place, row in enumerate(rows.tolist()):
+            assert row >= place, "a row that moves down would be overwritten"
+            if row > place:
+                for kept in self.keys + self.values:
+                    kept[place, :, : self.length] = kept[row, :, : self.length]
+        self.keys = [key[: len(rows)] for key in self.keys]
+        self.values = [value[: len(rows)] for value in self.values]
         self.starts = self.starts[rows]
 
     def put(self, row: int, other: "Cache") -> None:
