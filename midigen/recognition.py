@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midigen.asked import known_values
+from midigen.asked import Asked, known_values
 from midigen.conditions import condition_values
 from midigen.errors import MidigenError
 from midigen.features import features
@@ -109,16 +109,21 @@ def sound(record: Record) -> np.ndarray:
 
 
 def recognise(
-    pieces: Pieces, samples: Mapping[str, Mapping[str, Iterable[Record]]]
+    pieces: Pieces,
+    samples: Mapping[str, Mapping[str, Iterable[Record]]],
+    unasked: Iterable[Record] = (),
 ) -> Iterator[dict[str, Any]]:
     """Yield a line a value: how often real pieces and samples of it are told to be of it.
 
-    samples: {name: {value: records}}: one way of sampling, as ``guidance 2``, each.
+    samples: {name: {value: records}}: one way of sampling, as ``guidance 2``, each. unasked:
+    samples of which nothing was asked.
     """
     values = pieces.values()
     x = np.stack([f for value in values for f in pieces.train[value]])
     y = np.repeat(np.arange(len(values)), [len(pieces.train[value]) for value in values])
     classifier = Classifier(x, y, len(values))
+    heard = [sound(record) for record in unasked]
+    plain = classifier(np.stack(heard)) if heard else None
     for number, value in enumerate(values):
         line: dict[str, Any] = {
             "field": pieces.name,
@@ -127,6 +132,8 @@ def recognise(
             "real": _share(classifier(np.stack(pieces.held[value])), number),
             "real_pieces": len(pieces.held[value]),
         }
+        if plain is not None:
+            line["unasked"] = _share(plain, number)
         for name, by_value in samples.items():
             told = classifier(np.stack([sound(record) for record in by_value[value]]))
             line[name] = _share(told, number)
@@ -143,21 +150,22 @@ def sample_each(
     loaded: Loaded, pieces: Pieces, count: int, bars: int, guidance: float, seed: int
 ) -> dict[str, list[Record]]:
     """Return `count` samples of every value that can be told apart, drawn as toksample draws."""
+    return {
+        value: _sampled(loaded, {pieces.name: [value]}, count, bars, guidance, seed)
+        for value in pieces.values()
+    }
+
+
+def _sampled(
+    loaded: Loaded, asked: Asked, count: int, bars: int, guidance: float, seed: int
+) -> list[Record]:
     from midigen.plan import Limits
     from midigen.sampled import Request, Samples
     from midigen.sampler import AS_TOKSAMPLE
 
-    made = {}
-    for value in pieces.values():
-        request = Request(
-            seed,
-            count,
-            asked={pieces.name: [value]},
-            limits=Limits(bars=bars),
-            settings=replace(AS_TOKSAMPLE, guidance=guidance),
-        )
-        made[value] = list(Samples(loaded, request).from_nothing())
-    return made
+    settings = replace(AS_TOKSAMPLE, guidance=guidance)
+    request = Request(seed, count, asked=asked, limits=Limits(bars=bars), settings=settings)
+    return list(Samples(loaded, request).from_nothing())
 
 
 def tell_conditions(
@@ -184,18 +192,20 @@ def tell_conditions(
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         for record in run.progress(RecordReader(paths, faulty)):
             pieces.add(record)
-        pieces.values()
+        values = pieces.values()
         ways = {f"guidance_{g}": float(g) for g in (1, 2) if g == 1 or loaded.vocab.bos is not None}
         samples = {
             way: sample_each(loaded, pieces, count, bars, guidance, seed)
             for way, guidance in run.progress(ways.items(), unit="way")
         }
+        unasked = _sampled(loaded, {}, count * len(values), bars, 1.0, seed)
         writer = RecordWriter(out, flush=True)
-        for line in recognise(pieces, samples):
+        for line in recognise(pieces, samples, unasked):
             writer.write(line)
             shares = ", ".join(f"{line[way]:.0%} with {way.replace('_', ' ')}" for way in ways)
             run.message(
                 f"{line['value']}: recognised {line['real']:.0%} of {line['real_pieces']} real"
-                f" pieces; of {line['samples']} samples {shares}; by chance {line['chance']:.0%}"
+                f" pieces; of {line['samples']} samples {shares}; of {len(unasked)} unasked"
+                f" {line['unasked']:.0%}; by chance {line['chance']:.0%}"
             )
         run.finish(writer.count, f"{writer.count} values", faulty)

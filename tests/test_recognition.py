@@ -66,6 +66,10 @@ def test_pieces_and_samples_are_told_apart(tiny: Loaded) -> None:
     for line in recognise(pieces, {"right": right, "wrong": wrong}):
         assert line["chance"] == 0.5 and line["samples"] == 10
         assert line["real"] > 0.9 and line["right"] > 0.9 and line["wrong"] < 0.1
+        assert "unasked" not in line
+    unasked = [*right["pop"][:6], *right["jazz"][:2]]
+    pop, jazz = recognise(pieces, {"right": right}, unasked)
+    assert (pop["unasked"], jazz["unasked"]) == (0.75, 0.25)
 
 
 def test_features_do_not_change_with_transposition_of_what_is_high(tiny: Loaded) -> None:
@@ -102,7 +106,8 @@ def test_the_command_writes_a_line_a_value(run: Runner, tmp_path: Path) -> None:
         taken = line["guidance_2_taken_for"]
         assert sum(taken.values()) == line["samples"]
         assert taken.get(line["value"], 0) / line["samples"] == pytest.approx(line["guidance_2"])
-    assert "by chance 50%" in done.err
+    assert sum(line["unasked"] for line in lines) == pytest.approx(1)
+    assert "by chance 50%" in done.err and "of 4 unasked" in done.err
     refused = run("tokeval", "-m", "m", *options, "--field", "era", "in.jsonl", code=1)
     assert "fewer than two values of era" in refused.err
 

@@ -159,8 +159,9 @@ CONDITIONS = """\
 options, with --guidance 1 and 2, and has a small classifier say which value each is most like. The
 classifier is trained on the records that the model was trained on; its accuracy on the others
 (real) says how far to believe it. One object a value: field, value, chance (what guessing would
-give), real, real_pieces, samples, guidance_1 and guidance_2 (shares that were recognised),
-guidance_1_taken_for and guidance_2_taken_for (how many samples for which value)."""
+give), real, real_pieces, unasked (the share that is taken for the value of samples of which nothing
+was asked), samples, guidance_1 and guidance_2 (shares that were recognised), guidance_1_taken_for
+and guidance_2_taken_for (how many samples for which value)."""
 
 
 CONTRAST = """\
