@@ -91,7 +91,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=1, help="runs of each")
     parser.add_argument("-o", "--out", type=Path, default=Path("build/compare"))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.out.mkdir(parents=True, exist_ok=True)
     prepare(options.music, options.out)
     runs = ARCHITECTURES | CHANGES
