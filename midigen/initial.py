@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import MidigenError, UsageError
-from midigen.modelfolder import CONFIG, WEIGHTS, make_config, read_vocab
+from midigen.modelfolder import CONFIG, WEIGHTS, make_config, read_split, read_vocab
 from midigen.modelvocab import ModelVocab
 from midigen.registry import installed
 from midigen.registry import load as load_plugin
 from midigen.settings import Settings
+from midigen.split import SplitRule
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +27,7 @@ class Initial:
     """A model to go on from.
 
     config: the plugin's, a dataclass. vocab: None for a folder of another program. size: its ids.
-    window: what it was trained on, in model ids.
+    window: what it was trained on, in model ids. split: the rule by which it was, if that is known.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Initial:
     vocab: ModelVocab | None
     size: int
     window: int
+    split: SplitRule | None = None
 
     def adopt(self, settings: Settings, asked: Mapping[str, Any]) -> Settings:
         """Return the settings of a run that goes on from here.
@@ -96,7 +98,8 @@ def read_initial(folder: Path) -> Initial:
         plugin = load_plugin("models", own["model"])
         made = make_config(plugin.Config, own["config"])
         vocab = read_vocab(folder)
-        return Initial(folder, own["model"], made, vocab, len(vocab), own["window"])
+        split = read_split(folder)
+        return Initial(folder, own["model"], made, vocab, len(vocab), own["window"], split)
     kind = config.get("model_type", "")
     read = None
     if kind in installed("models"):

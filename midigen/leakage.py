@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from midigen.corpus import Corpus, Span
+from midigen.corpus import Corpus, Span, split_rows
 from midigen.moves import Moves
 from midigen.protocols import Tokenizer
+from midigen.split import SPLITS, SplitRule
 
 LENGTH = 15
 """Intervals of a passage: sixteen notes. Shorter ones (scales, broken chords) recur by chance."""
@@ -115,6 +116,14 @@ def find_leaks(corpus: Corpus, tokenizer: Tokenizer) -> list[Leak]:
         if len(found) and best[k] >= NEAR * len(found)
     ]
     return sorted(leaks, key=lambda leak: -leak.shared)
+
+
+def trained_before(corpus: Corpus, rule: SplitRule | None) -> int:
+    """Return how many pieces that are held out would be training pieces by another rule."""
+    if rule is None:
+        return 0
+    held = np.union1d(corpus.val.row, corpus.test.row)
+    return int((split_rows(corpus.store, rule)[held] == SPLITS.index("train")).sum())
 
 
 def _of(span: Span) -> Iterator[tuple[int, np.ndarray]]:

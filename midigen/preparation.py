@@ -11,7 +11,7 @@ from midigen.corpus import Corpus, divide, own_rule
 from midigen.errors import MidigenError, UsageError
 from midigen.heldout import HeldOut
 from midigen.initial import Initial
-from midigen.leakage import Leak, find_leaks
+from midigen.leakage import Leak, find_leaks, trained_before
 from midigen.modelfolder import write_json
 from midigen.modelvocab import FIELDS, ModelVocab
 from midigen.prefixes import Prefixes, count_values
@@ -34,7 +34,10 @@ _SWITCHES = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(slots=True)
 class Prepared:
-    """A run that is ready to start: data, vocabulary and an untrained model on the CPU."""
+    """A run that is ready to start: data, vocabulary and an untrained model on the CPU.
+
+    seen: how many held-out pieces the model that the run goes on from may have been trained on.
+    """
 
     settings: Settings
     corpus: Corpus
@@ -46,6 +49,7 @@ class Prepared:
     model: "nn.Module"
     schedule: Schedule
     leaks: list[Leak]
+    seen: int
 
     @property
     def parameters(self) -> int:
@@ -115,8 +119,9 @@ def prepare(
     most = most_steps(settings.most_epochs, batch, distinct, corpus.train.tokens)
     schedule = _schedule(settings, peak, windows.rows_an_epoch() / settings.rows, most)
     leaks = find_leaks(base, tokenizer)
+    seen = trained_before(base, initial.split if initial else None)
     return Prepared(
-        settings, corpus, vocab, windows, prefixes, name, config, model, schedule, leaks
+        settings, corpus, vocab, windows, prefixes, name, config, model, schedule, leaks, seen
     )
 
 

@@ -89,6 +89,11 @@ def _announce(prepared: Prepared, device: str, teller: Teller) -> None:
                 f"{len(near):,} {name} pieces share half of their passages or more with a training"
                 " piece; losses are given with and without them"
             )
+    if prepared.seen:
+        teller.warn(
+            f"{prepared.seen:,} of the held-out pieces are training pieces by the split of the"
+            " model that this run goes on from: if it was trained on them, losses are too low"
+        )
 
 
 def _trainer(

@@ -52,6 +52,23 @@ def test_weights_go_on_and_new_conditions_come_behind(run: Runner, first: Path) 
     run("toksample", "-m", "b", "--genre", "folk", "--bars", "2", env=ENV)
 
 
+def test_held_out_pieces_that_the_first_run_trained_on_are_counted(
+    run: Runner, first: Path
+) -> None:
+    """Of eight pieces the smallest hashes are held out; of thirty, the buckets say which."""
+    more = ("--init-from", "a", "--steps", "1", *FEW)
+    found = run("toktrain", "a.jsonl", "-o", "b", *more, env=ENV)
+    assert "goes on from" not in found.err
+    lines = (run.folder / "a.jsonl").read_bytes().splitlines(keepends=True)
+    (run.folder / "few.jsonl").write_bytes(b"".join(lines[:8]))
+    found = run("toktrain", "few.jsonl", "-o", "c", *more, env=ENV)
+    rule, before = (modelfolder.read_split(run.folder / name) for name in "ca")
+    records = [json.loads(line) for line in lines[:8]]
+    held = [record for record in records if rule.split(record) != "train"]
+    count = sum(before.split(record) == "train" for record in held)
+    assert count > 0 and f"{count} of the held-out pieces are training pieces" in found.err
+
+
 def test_a_run_from_other_weights_is_resumed_without_them(run: Runner, first: Path) -> None:
     other(run)
     run("toktrain", "b.jsonl", "-o", "b", "--init-from", "a", "--steps", "3", *FEW, env=ENV)

@@ -327,7 +327,8 @@ decides, 10 of 100 groups each for validation and test, so that copies and twins
 never torn apart; of few groups some are held out, of a single piece its last tenth. Copies made by
 tokaug train beside their piece and are never held out. --stratify genre moves more groups from
 training to the test until each genre has ten there, or 15 of 100 of its own: hashes leave a rare
-one with none. The rule lies in split.json.""",
+one with none. The rule lies in split.json. A run that goes on from another model says how many of
+its held-out pieces that model's rule would train on.""",
         "LENGTH": """\
 --minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
 100 of the run and falls along a cosine to its end; --schedule, --warmup, --lr-min, --lr-factor
