@@ -57,6 +57,7 @@ check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slow
 	$(BIN)/python tests/oracle/check_samples.py -j 2
 	$(BIN)/python tests/oracle/check_batches.py
 	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_infill.py -m plugins/midigen_starter/weights
+	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_precision.py -m plugins/midigen_starter/weights
 	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
 	$(BIN)/python tests/oracle/check_mutations.py
 	$(BIN)/python tests/oracle/check_kills.py $(SHARED)/corpus/pop909

@@ -1,22 +1,28 @@
 """Sampling's compiled step: the logits of the model, whatever is computed beside them."""
 
 import ctypes
+import math
 import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from midigen_llama import native, plugin
 from midigen_llama.beginning import can_copy
 from midigen_llama.config import LlamaConfig
 from midigen_llama.decoder import Decoder
 from midigen_llama.model import Llama
 from midigen_llama.native import NativeDecoder, libraries, library
+from torch import Tensor
 
 from midigen.errors import MidigenError
+from midigen.layers.cache import Cache
 
 V = 100
 BUILDS = list(libraries())
@@ -30,7 +36,9 @@ SHAPES = {
     "one head": LlamaConfig(width=48, layers=1, head=48),
     "inner width of no multiple": LlamaConfig(width=64, layers=2, head=16, hidden=101),
     "untied": LlamaConfig(width=64, layers=2, head=64, tied=False),
+    "inner width of several pieces": LlamaConfig(width=64, layers=1, head=16, hidden=1100),
 }
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 @pytest.fixture(autouse=True)
@@ -85,24 +93,49 @@ def test_logits_are_those_of_the_model(config: LlamaConfig, build: ctypes.CDLL) 
         torch.testing.assert_close(found, model(ids), atol=1e-4, rtol=1e-5)
 
 
-def test_rows_padded_on_the_left_give_the_same_logits() -> None:
-    model, ids = made(SHAPES["groups"]), some_ids(2, 12)
-    decoder = model.decoder("fp32")
-    cache = decoder.new_cache(2, 12)
-    cache.starts = torch.tensor([0, 5])
-    padded = ids.clone()
-    padded[1, 5:] = ids[1, :7]
-    found = torch.cat([decoder.step(part, cache) for part in padded.split((8, 1, 3), 1)], 1)
-    with torch.no_grad():
-        torch.testing.assert_close(found[0], model(ids[:1])[0], atol=1e-4, rtol=1e-5)
-        torch.testing.assert_close(found[1, 5:], model(ids[1:, :7])[0], atol=1e-4, rtol=1e-5)
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
-def test_a_row_is_the_same_bit_for_bit_whatever_is_beside_it(
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
     precision: str, build: ctypes.CDLL
 ) -> None:
-    decoder, ids = made(SHAPES["plain"]).decoder(precision), some_ids(19, 9)
+    """Row 1 is shorter; row 2 begins anew in the middle; then row 0 is done."""
+    decoder, ids = made(SHAPES["groups"]).decoder(precision), some_ids(3, 20)
+
+    def empty(rows: int, length: int) -> Cache:
+        cache = decoder.new_cache(rows, length)
+        for kept in cache.keys + cache.values:
+            kept.fill_(math.nan)
+        return cache
+
+    def begun(place: int, end: int) -> Cache:
+        cache = empty(1, end)
+        cache.length = place
+        cache.starts[:] = place
+        return cache
+
+    def alone(row: int, begin: int, end: int) -> Tensor:
+        return decoder.step(ids[row : row + 1, begin:end], begun(begin, end))[0]
+
+    cache = empty(3, 30)
+    cache.starts[:] = torch.tensor([0, 4, 2])
+    first = decoder.step(ids[:, :10], cache)
+    assert torch.equal(first[0], alone(0, 0, 10)) and torch.equal(first[1, 4:], alone(1, 4, 10))
+    other = begun(7, 10)
+    decoder.step(ids[2:, 7:10], other)
+    cache.put(2, other)
+    second = decoder.step(ids[:, 10:11], cache)
+    assert torch.equal(second[2, 0], alone(2, 7, 11)[-1])
+    cache.select(torch.tensor([2, 1]))
+    last = decoder.step(ids[[2, 1], 11:13], cache)
+    assert torch.equal(last[0], alone(2, 7, 13)[-2:])
+    assert torch.equal(last[1], alone(1, 4, 13)[-2:])
+
+
+@pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_row_is_the_same_bit_for_bit_whatever_is_beside_it(
+    precision: str, config: LlamaConfig, build: ctypes.CDLL
+) -> None:
+    decoder, ids = made(config).decoder(precision), some_ids(19, 9)
     together = steps(decoder, ids, 9)
     torch.set_num_threads(1)
     for row in (0, 3, 18):
@@ -118,9 +151,24 @@ def narrowed(weight: torch.Tensor, precision: str) -> torch.Tensor:
     return (weight / scale).round() * scale
 
 
+def with_narrow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let attention see keys and values in bf16, as they are kept beside narrow weights."""
+    whole = F.scaled_dot_product_attention
+
+    def narrow(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return whole(q, k.bfloat16().float(), v.bfloat16().float(), *args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", narrow)
+
+
+@pytest.mark.parametrize("shape", [{}, {"head": 32, "kv_heads": 1}, {"hidden": 1100, "layers": 1}])
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_narrow_weights_are_all_that_is_narrow(precision: str, build: ctypes.CDLL) -> None:
-    model = made(LlamaConfig(width=64, layers=2, head=16, hidden=101, copies=False))
+def test_weights_keys_and_values_are_all_that_is_narrow(
+    precision: str, shape: dict[str, int], build: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = LlamaConfig(width=64, layers=2, head=16, hidden=101, copies=False)
+    model = made(replace(plain, **shape))
+    with_narrow_keys(monkeypatch)
     with torch.no_grad():
         for weight in model.parameters():
             # Norms of 1 and a power of 2 for attention: what is folded in changes no digit.
@@ -128,7 +176,8 @@ def test_narrow_weights_are_all_that_is_narrow(precision: str, build: ctypes.CDL
         ids = some_ids(2, 20)
         logits = steps(model.decoder(precision), ids, 10, *[1] * 10)
         whole = model(ids)
-    torch.testing.assert_close(logits, whole, atol=2e-4 * float(whole.abs().max()), rtol=0)
+    # Of what is multiplied, 16 bits count: now and then a key is rounded the other way.
+    torch.testing.assert_close(logits, whole, atol=5e-4 * float(whole.abs().max()), rtol=0)
 
 
 def test_without_the_library_or_for_odd_heads_it_is_pytorch(
@@ -151,6 +200,9 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MidigenError, match="2 rows do not fit a cache of 1"):
         decoder.step(some_ids(2, 1), cache)
     assert cache.length == 0
+    for other in (decoder.model.decoder("bf16"), made(SHAPES["groups"]).decoder("fp32")):
+        with pytest.raises(MidigenError, match="1 rows do not fit a cache of 1"):
+            decoder.step(some_ids(1, 1), other.new_cache(1, 4))
 
 
 def test_a_library_of_other_structures_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +210,9 @@ def test_a_library_of_other_structures_is_left_alone(monkeypatch: pytest.MonkeyP
     assert list(libraries()) == []
 
 
-def test_a_forked_process_steps_on() -> None:
-    decoder, ids = made(SHAPES["plain"]).decoder("fp32"), some_ids(2, 6)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_forked_process_steps_on(precision: str) -> None:
+    decoder, ids = made(SHAPES["plain"]).decoder(precision), some_ids(2, 6)
     before = steps(decoder, ids, 6)
     child = os.fork()
     if child == 0:

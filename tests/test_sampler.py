@@ -552,8 +552,8 @@ def test_guidance_weighs_what_the_conditions_change(tiny: Loaded, guidance: floa
     plan = plan_for(vocab, Limits(bars=300))
     asked = [resolve(vocab, {"genre": [name]}) for name in ("pop", "classical")]
     asked.append({})
-    drafts = [Draft(plan, unprompted(plan, asked[k % 3]), k) for k in range(3)]
-    rows = sampler.Rows(tiny.model, window, drafts[:2], guidance)
+    drafts = [Draft(plan, unprompted(plan, asked[k % 3]), k) for k in range(5)]
+    rows = sampler.Rows(tiny.model, window, drafts[:4], guidance)
 
     @torch.inference_mode()
     def check() -> None:
@@ -571,7 +571,9 @@ def test_guidance_weighs_what_the_conditions_change(tiny: Loaded, guidance: floa
             assert id is not None
             draft.accept(id)
         if step == 20:
-            rows.replace(0, drafts[2])
+            rows.replace(0, drafts[4])
+        if step == 36:
+            rows.keep([0, 2, 3])
         if step == 150:
             rows.keep([1])
         rows.advance()

@@ -93,11 +93,12 @@ class Cache:
     def select(self, rows: Tensor) -> None:
         """Keep what is in `rows` (int64 indices) as rows 0, 1 and so on: others are done.
 
-        No row moves down. Only what was read moves: a copy of the whole cache takes as long as
-        dozens of steps.
+        Rows move up only, as ``rows[i] >= i``, and only what was read of them: a copy of the whole
+        cache takes as long as dozens of steps. Raises ValueError for other orders.
         """
         for place, row in enumerate(rows.tolist()):
-            assert row >= place, "a row that moves down would be overwritten"
+            if row < place:
+                raise ValueError(f"row {row} cannot become row {place}: rows move up only")
             if row > place:
                 for kept in self.keys + self.values:
                     kept[place, :, : self.length] = kept[row, :, : self.length]

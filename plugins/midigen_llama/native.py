@@ -23,12 +23,14 @@ from midigen_llama.folding import folded_head, folded_layers, turns
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
-VERSION = 1
+VERSION = 2
 """Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
+WIDEST = 1 << 16
+"""Inputs of a matrix: of more, whole numbers of int8 would not fit 32 bits."""
 PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
-"""`enum precision` of products.h; in int8 the library says which of two."""
-IN_FOURS = 3
+"""`enum precision` of products.h; the library says how it wants them."""
+IN_FOURS, IN_PAIRS = 3, 4
 FAULTS = {1: "no memory for a step", 2: "an id that is not in the vocabulary"}
 
 
@@ -71,7 +73,7 @@ class Step(ctypes.Structure):
     )
 
 
-BUILDS = ("vnni", "avx512", "avx2", "plain")
+BUILDS = ("amx", "vnni", "avx512", "avx2", "plain")
 """What the library is built for, the best first; see pyproject.toml."""
 
 
@@ -105,24 +107,20 @@ def _mixed(*numbers: int) -> int:
     return reduce(lambda mixed, number: (mixed * 1009 + number) % 1000003, numbers, 0)
 
 
-def int8_kind() -> int:
-    """Return how this processor wants int8."""
-    found = library()
-    assert found is not None
-    return int(found.midigen_int8())
-
-
 def can_step(config: LlamaConfig, weight: Tensor) -> bool:
     """Return whether there is a compiled step for such a model, where its weights are."""
     fits = config.head % LANES == 0 and weight.dtype == torch.float32
+    fits = fits and max(config.width, config.inner) < WIDEST
     return fits and weight.device.type == "cpu" and library() is not None
 
 
 class NativeDecoder(nn.Module):
     """`Llama` for sampling: `new_cache` and `step` as there. Its cache holds keys in its own order.
 
-    precision: of the weights, one of `PRECISIONS`; all else is fp32. A row's logits are the same to
-    the last bit whatever is read beside it, and whatever the number of threads.
+    precision: of the weights, one of `PRECISIONS`. Beside narrow ones keys and values are kept in
+    bf16, and what is multiplied has 16 bits (in bf16 without AMX 32); all else is fp32. A row's
+    logits are the same to the last bit whatever is read beside it, and whatever the number of
+    threads.
     """
 
     is_compiled = True
@@ -133,7 +131,9 @@ class NativeDecoder(nn.Module):
         assert found is not None
         self._library, self.model = found, model
         c = self.config = model.config
-        self._kind = int8_kind() if precision == "int8" else PRECISIONS[precision]
+        self._kind = int(found.midigen_kind(PRECISIONS[precision]))
+        self._depth = int(found.midigen_depth())
+        self._kept_in = torch.float32 if precision == "fp32" else torch.bfloat16
         self._kept: list[Tensor] = []  # what the structures point at
         self._vocab = len(model.model.embed_tokens.weight)
         self._turns = torch.empty(0)
@@ -165,7 +165,8 @@ class NativeDecoder(nn.Module):
     def new_cache(self, batch: int, length: int) -> Cache:
         """Return an empty cache for `batch` rows of up to `length` places."""
         c = self.config
-        return Cache(batch, length, c.layers, c.groups, c.head, torch.device("cpu"), torch.float32)
+        where = torch.device("cpu")
+        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, torch.empty)
 
     def step(self, ids: Tensor, cache: Cache) -> Tensor:
         """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
@@ -174,10 +175,10 @@ class NativeDecoder(nn.Module):
         """
         B, T = ids.shape
         cache.check_room(T)
-        if cache.batch != B or cache.keys[0].dtype != torch.float32:
-            raise MidigenError(
-                f"{B} rows do not fit a cache of {cache.batch} in {cache.keys[0].dtype}"
-            )
+        kept, c = cache.keys[0], self.config
+        wanted = (B, c.groups, cache.capacity, c.head)
+        if kept.shape != wanted or kept.dtype != self._kept_in or len(cache.keys) != c.layers:
+            raise MidigenError(f"{B} rows do not fit a cache of {cache.batch} in {kept.dtype}")
         ids, starts = ids.to(torch.int64).contiguous(), cache.starts.contiguous()
         table, result = self._turned(cache.length + T), torch.empty(B, T, self._vocab)
         keys, values = _addresses(cache.keys), _addresses(cache.values)
@@ -215,20 +216,23 @@ class NativeDecoder(nn.Module):
         return values.data_ptr()
 
     def _matrix(self, weight: Tensor) -> Matrix:
-        """Lay a matrix (N, K) out as products.h says."""
+        """Lay a matrix (N, K) out as products.h and tiles.h say."""
         N, K = weight.shape
         weight = _padded(weight, 0, BLOCK)
         if self._kind in (PRECISIONS["fp32"], PRECISIONS["bf16"]):
             wanted = torch.float32 if self._kind == PRECISIONS["fp32"] else torch.bfloat16
             blocks = weight.to(wanted).unflatten(0, (-1, BLOCK)).transpose(1, 2)
             return Matrix(self._keep(blocks), None, None, N, K)
+        if self._kind == IN_PAIRS:
+            pairs = _padded(weight, 1, self._depth).bfloat16().unflatten(1, (-1, LANES, 2))
+            blocks = pairs.unflatten(0, (-1, 2, LANES)).permute(0, 3, 1, 4, 2, 5)
+            return Matrix(self._keep(blocks), None, None, N, K)
         scale = weight.abs().amax(dim=1).clamp(min=1e-12) / 127
         whole = (weight / scale[:, None]).round().to(torch.int8)
-        blocks = whole.unflatten(0, (-1, BLOCK))
-        if self._kind == IN_FOURS:
-            blocks = blocks.unflatten(2, (-1, 4))
         sums = whole.sum(1, dtype=torch.int32)
-        blocks = blocks.transpose(1, 2)
+        if self._kind == IN_FOURS:
+            whole = _padded(whole, 1, self._depth).unflatten(1, (-1, 4))
+        blocks = whole.unflatten(0, (-1, BLOCK)).transpose(1, 2)
         return Matrix(self._keep(blocks), self._keep(scale), self._keep(sums), N, K)
 
 

@@ -1,12 +1,12 @@
 """Tokens a second of sampling: `toksample`'s loop, `transformers`, and reading all anew each time.
 
 The 34-million-parameter `llama` (width 512, 8 layers, vocabulary 1,024, untrained), the same
-weights on all sides, 512 new tokens: one sample at a time in fp32 and in int8, and 16 side by side;
-`transformers`' generate with its cache in fp32. How fast memory is read is measured in the same run
-(the dot product of two halves of a gigabyte that was written before, by all cores). Then 1,024
-tokens, against a forward pass over all that is there for every token, which is timed at every 32nd
-length and added up. Whole processes: 1,024 tokens of the starter model, and `import torch`; and
-when the bars of `toksample --stream` are there, against when they would be played.
+weights on all sides, 512 new tokens: one sample at a time and 16 side by side, in fp32, bf16 and
+int8; `transformers`' generate with its cache in fp32. How fast memory is read is measured in the
+same run (the dot product of two halves of a gigabyte that was written before, by all cores). Then
+1,024 tokens, against a forward pass over all that is there for every token, which is timed at every
+32nd length and added up. Whole processes: 1,024 tokens of the starter model, and `import torch`;
+and when the bars of `toksample --stream` are there, against when they would be played.
 Sides take turns; numbers are medians of the rounds. Prints a line of JSON for each part.
 """
 
@@ -36,7 +36,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from plain_models import hugging_face
 
 BIN = Path(sys.executable).parent
-SIZE, NEW, LONG, STEP = 1024, 512, 1024, 32
+SIZE, NEW, LONG, STEP, ROWS = 1024, 512, 1024, 32, 16
+BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+"""What a weight takes."""
 GIGABYTE = 1 << 30
 
 
@@ -108,38 +110,39 @@ def taking_turns(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, 
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def bench_batch_one(loaded: Loaded, rounds: int) -> dict[str, Any]:
+def bench_batch(loaded: Loaded, rounds: int) -> dict[str, Any]:
     one, other = torch.ones(2, GIGABYTE // 8)
-    rows = 16
     works = {
-        "midigen_fp32": writing(loaded, "fp32", 1, NEW),
-        "midigen_int8": writing(loaded, "int8", 1, NEW),
-        "midigen_fp32_16_rows": writing(loaded, "fp32", rows, NEW),
-        # Of what torch has, what reads fastest: a sum takes a quarter longer.
-        "memory": lambda: one.dot(other),
+        f"{kind} x {rows}": writing(loaded, kind, rows, NEW) for kind in BYTES for rows in (1, ROWS)
     }
+    # Of what torch has, what reads fastest: a sum takes a quarter longer.
+    works["memory"] = lambda: one.dot(other)
     if importlib.util.find_spec("transformers"):
-        works["transformers_fp32"] = generating(loaded, NEW)
+        works["transformers"] = generating(loaded, NEW)
     took = taking_turns(works, rounds)
     count = sum(weight.numel() for weight in loaded.model.parameters())
-    rate = {name: (rows if "rows" in name else 1) * NEW / s for name, s in took.items()}
     bandwidth = GIGABYTE / took["memory"]
+    alone = {kind: NEW / took[f"{kind} x 1"] for kind in BYTES}
+    beside = {kind: ROWS * NEW / took[f"{kind} x {ROWS}"] for kind in BYTES}
     result: dict[str, Any] = {
         "parameters": count,
-        "tokens_per_s": {name: round(r) for name, r in rate.items() if name != "memory"},
+        "tokens_per_s": rounded(alone, 0),
+        f"tokens_per_s_of_{ROWS}": rounded(beside, 0),
+        f"{ROWS}_over_one": rounded({kind: beside[kind] / alone[kind] for kind in BYTES}, 2),
         "memory_gb_per_s": round(bandwidth * 1e-9, 1),
-        "share_of_memory": {
-            "fp32": round(rate["midigen_fp32"] * count * 4 / bandwidth, 3),
-            "int8": round(rate["midigen_int8"] * count / bandwidth, 3),
-        },
-        "16_rows_over_one": round(rate["midigen_fp32_16_rows"] / rate["midigen_fp32"], 2),
+        "share_of_memory": rounded(
+            {kind: alone[kind] * count * BYTES[kind] / bandwidth for kind in BYTES}, 3
+        ),
     }
-    if "transformers_fp32" in rate:
-        result["times_transformers"] = {
-            kind: round(rate[f"midigen_{kind}"] / rate["transformers_fp32"], 2)
-            for kind in ("fp32", "int8")
-        }
+    if "transformers" in took:
+        theirs = NEW / took["transformers"]
+        result["tokens_per_s_of_transformers"] = round(theirs)
+        result["times_transformers"] = rounded({kind: alone[kind] / theirs for kind in BYTES}, 2)
     return result
+
+
+def rounded(values: dict[str, float], digits: int) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}
 
 
 def bench_anew(loaded: Loaded, rounds: int) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def bench_anew(loaded: Loaded, rounds: int) -> dict[str, Any]:
     with torch.inference_mode():
         whole, cache = model(ids), step.new_cache(1, LONG)
         one = torch.cat([step.step(ids[:, i : i + 1], cache) for i in range(LONG)], dim=1)
-    write = {kind: writing(loaded, kind, 1, LONG) for kind in ("fp32", "int8")}
+    write = {kind: writing(loaded, kind, 1, LONG) for kind in BYTES}
     rows = []
     for turn in range(rounds + 1):
         row = [anew(), *map(seconds, write.values())]
@@ -245,7 +248,7 @@ def main() -> int:
         print(json.dumps({"bench": "toksample --stream, 32 bars a sample", **result}), flush=True)
     loaded = loaded_model()
     if "batch" in parts:
-        result = bench_batch_one(loaded, options.rounds)
+        result = bench_batch(loaded, options.rounds)
         print(json.dumps({"bench": "sampling 512 tokens, llama", **result}), flush=True)
     if "anew" in parts:
         result = bench_anew(loaded, options.rounds)

@@ -32,6 +32,11 @@ struct tiles {
     uint8_t rows[16];
 };
 
+/* (GCC 12's _tile_loadconfig does not say that it reads more than eight bytes.) */
+static void tiles_load(const struct tiles *tiles) {
+    __asm__ volatile("ldtilecfg %0" ::"m"(*tiles));
+}
+
 /* oneDNN has tiles of its own, and sets them up once for several products. */
 static void body(void *argument) {
     struct job *job = argument;
@@ -41,12 +46,12 @@ static void body(void *argument) {
         mine.bytes[i] = 64;
         mine.rows[i] = 16;
     }
-    _tile_storeconfig(&before);
-    _tile_loadconfig(&mine);
+    __asm__ volatile("sttilecfg %0" : "=m"(before));
+    tiles_load(&mine);
     for (int64_t unit; (unit = atomic_fetch_add(&job->next, 1)) < job->units;)
         job->task(job->what, unit, thread);
     if (before.palette)
-        _tile_loadconfig(&before);
+        tiles_load(&before);
     else
         _tile_release();
 }

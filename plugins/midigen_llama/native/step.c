@@ -1,7 +1,8 @@
 /* One step of a decoder of LLaMA's kind on a CPU: ids in, keys and values kept, logits out.
  *
  * For one row a step is bound by reading the weights once, and by how often threads wait for one
- * another. Everything is computed in fp32; the weights may be smaller (products.h). Python calls
+ * another. All is computed in fp32; weights may be narrower (products.h), and what meets them then
+ * has 16 bits there, as keys and values have where they are kept. Python calls
  * `midigen_step` through ctypes (native.py), which has the same structures.
  *
  * Rows of a step: B samples of T ids each, R = B T. Shapes are those of the model: W width, H heads
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 
 #include "pool.h"
-#include "products.h"
+#include "tiles.h"
 
 struct layer {
     struct matrix qkv;     /* (H + 2 G) D outputs: queries are scaled; pairs that turn lie together */
@@ -35,8 +36,8 @@ struct step {
     const int64_t *starts;  /* (B,): places before are padding */
     int64_t length;         /* places that are kept by now */
     int64_t capacity;       /* L */
-    float *const *keys;     /* a layer: (B, G, L, D) */
-    float *const *values;   /* the same */
+    void *const *keys;      /* a layer: (B, G, L, D), in bfloat16 where the weights are narrow */
+    void *const *values;    /* the same */
     const float *turns;     /* (T, D / 2, 2): cosine and sine of the new places */
     float *result;          /* (B, T, V) */
 };
@@ -80,33 +81,40 @@ static void turn(const float *x, const float *turns, float *to, int64_t D) {
     }
 }
 
+/* Keys and values are as narrow as weights: bfloat16, or fp32. */
+INLINE int64_t bytes_kept(int is_narrow) { return is_narrow ? 2 : 4; }
+
+/* Load what is kept at `place`. They come from memory in order: so many bytes before they are fetched
+ * into the first cache. */
+#define SOON 2048
+INLINE floats kept(const char *from, int64_t place, int is_narrow) {
+    from += place * bytes_kept(is_narrow);
+    if (!is_narrow || place % (2 * LANES) == 0)
+        __builtin_prefetch(from + SOON, 0, 3);
+    return is_narrow ? load_bf16((const uint16_t *)from) : load((const float *)from);
+}
+
 #define WIDE 4
 
-/* Write the values' dimensions from `values` on, `wide` LANES of them, by the places' chances. */
-INLINE void mix(const float *chances, const float *values, int64_t from, int64_t end, int64_t D,
-                int wide, float *to) {
+/* Write the values' dimensions from `d` on, `wide` LANES of them, by the places' chances. */
+INLINE void mix(const float *chances, const char *values, int64_t d, int64_t from, int64_t end,
+                int64_t D, int wide, int is_narrow, float *to) {
     floats found[WIDE] = {{0}};
-    for (int64_t place = from; place < end; place++) {
-        const float *here = values + place * D;
-        for (int i = 0; i < wide; i++) {
-            FETCH(here + i * LANES + AHEAD);
-            found[i] += load(here + i * LANES) * chances[place];
-        }
-    }
+    for (int64_t place = from; place < end; place++)
+        for (int i = 0; i < wide; i++)
+            found[i] += kept(values, place * D + d + i * LANES, is_narrow) * chances[place];
     for (int i = 0; i < wide; i++)
-        store(to + i * LANES, found[i]);
+        store(to + d + i * LANES, found[i]);
 }
 
 /* Write what a query (D,) finds in places `from` to `end` of a head (L, D). */
-static void attend(const float *q, const float *keys, const float *values, int64_t from,
-                   int64_t end, int64_t D, float *chances, float *to) {
+INLINE void attend(const float *q, const char *keys, const char *values, int64_t from, int64_t end,
+                   int64_t D, int is_narrow, float *chances, float *to) {
     float top = -INFINITY;
     for (int64_t place = from; place < end; place++) {
         floats sum = {0};
-        for (int64_t d = 0; d < D; d += LANES) {
-            FETCH(keys + place * D + d + AHEAD);
-            sum += load(q + d) * load(keys + place * D + d);
-        }
+        for (int64_t d = 0; d < D; d += LANES)
+            sum += load(q + d) * kept(keys, place * D + d, is_narrow);
         chances[place] = total(sum);
         top = chances[place] > top ? chances[place] : top;
     }
@@ -122,11 +130,21 @@ static void attend(const float *q, const float *keys, const float *values, int64
         sum += chances[place] = exponential(all(chances[place] - top))[0];
     int64_t d = 0;
     for (; d + WIDE * LANES <= D; d += WIDE * LANES)
-        mix(chances, values + d, from, end, D, WIDE, to + d);
+        mix(chances, values, d, from, end, D, WIDE, is_narrow, to);
     for (; d < D; d += LANES)
-        mix(chances, values + d, from, end, D, 1, to + d);
+        mix(chances, values, d, from, end, D, 1, is_narrow, to);
     for (d = 0; d < D; d += LANES)
         store(to + d, load(to + d) / sum);
+}
+
+static void attend_wide(const float *q, const char *keys, const char *values, int64_t from,
+                        int64_t end, int64_t D, float *chances, float *to) {
+    attend(q, keys, values, from, end, D, 0, chances, to);
+}
+
+static void attend_narrow(const float *q, const char *keys, const char *values, int64_t from,
+                          int64_t end, int64_t D, float *chances, float *to) {
+    attend(q, keys, values, from, end, D, 1, chances, to);
 }
 
 /* x / (1 + e^-x), the SiLU of SwiGLU (Shazeer 2020). */
@@ -140,14 +158,14 @@ enum end { WRITE, ADD, OPEN };
 static void multiply(const struct job *job, const struct matrix *m, const struct rows *rows,
                      enum end end, float *to, int64_t width) {
     const int64_t R = job->step->batch * job->step->count;
-    product *product = products[job->model->precision];
+    product *product = product_of(job->model->precision, R);
     EACH(block, blocks(m)) {
         const int64_t at = block * (end == OPEN ? LANES : BLOCK);
         const int64_t left = width - at < BLOCK ? width - at : BLOCK;
-        for (int64_t row = 0; row < R; row += TILE) {
-            const int count = R - row < TILE ? (int)(R - row) : TILE;
-            floats y[TILE][2];
-            product(m, block, rows, row, count, y);
+        for (int64_t row = 0; row < R; row += GROUP) {
+            const int count = R - row < GROUP ? (int)(R - row) : GROUP;
+            floats y[GROUP][2];
+            product(m, block, pool.size, rows, row, count, y);
             for (int r = 0; r < count; r++) {
                 float *here = to + (row + r) * width + at;
                 if (end == OPEN)
@@ -165,13 +183,22 @@ static void multiply(const struct job *job, const struct matrix *m, const struct
 
 static void norm_all(const struct job *job) {
     const struct model *m = job->model;
-    EACH(row, job->step->batch * job->step->count) {
-        const int64_t W = m->width;
+    const int64_t W = m->width, R = job->step->batch * job->step->count;
+    EACH(row, R) {
         norm(job->room.x + row * W, job->room.normed.x + row * W, W, m->eps);
-        if (m->precision == INT8_IN_FOURS)
-            halve(&job->room.normed, row, W);
+        if (in_halves(m->precision))
+            halve_for(m->precision, R, &job->room.normed, row, W);
     }
     together();
+}
+
+/* Keep D numbers at `at`. */
+static void keep_row(void *to, int64_t at, const float *from, int64_t D, int is_narrow) {
+    if (is_narrow)
+        for (int64_t d = 0; d < D; d += LANES)
+            store_bf16((uint16_t *)to + at + d, load(from + d));
+    else
+        memcpy((float *)to + at, from, sizeof(float) * (size_t)D);
 }
 
 /* Keep the new keys, turned, and values. */
@@ -179,12 +206,14 @@ static void keep(const struct job *job, int64_t layer) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
+    const int is_narrow = m->precision != FP32;
     EACH(unit, s->batch * s->count * G) {
         const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
-        const float *from = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
+        float *key = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
         const int64_t at = ((b * G + group) * s->capacity + s->length + t) * D;
-        turn(from, s->turns + t * D, s->keys[layer] + at, D);
-        memcpy(s->values[layer] + at, from + G * D, sizeof(float) * (size_t)D);
+        turn(key, s->turns + t * D, key, D);
+        keep_row(s->keys[layer], at, key, D, is_narrow);
+        keep_row(s->values[layer], at, key + G * D, D, is_narrow);
     }
     together();
 }
@@ -193,26 +222,29 @@ static void look_back(const struct job *job, int64_t layer, int thread) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
+    const int is_narrow = m->precision != FP32;
     float *chances = job->room.chances + thread * s->capacity;
     EACH(unit, s->batch * s->count * H) {
         const int64_t row = unit / H, head = unit % H, b = row / s->count, t = row % s->count;
-        const int64_t at = (b * G + head / (H / G)) * s->capacity * D;
+        const int64_t at = (b * G + head / (H / G)) * s->capacity * D * bytes_kept(is_narrow);
         /* A place of padding sees itself. */
         const int64_t here = s->length + t;
         const int64_t from = s->starts[b] < here ? s->starts[b] : here;
         float *q = job->room.qkv + (row * (H + 2 * G) + head) * D;
         turn(q, s->turns + t * D, q, D);
-        attend(q, s->keys[layer] + at, s->values[layer] + at, from, here + 1, D, chances,
-               job->room.mixed.x + (row * H + head) * D);
+        (is_narrow ? attend_narrow : attend_wide)(
+            q, (const char *)s->keys[layer] + at, (const char *)s->values[layer] + at, from,
+            here + 1, D, chances, job->room.mixed.x + (row * H + head) * D);
     }
     together();
 }
 
-/* Write all rows (R, K) in 16 bits, where that is what is multiplied. */
+/* Write the halves of all rows (R, K), where that is what is multiplied. */
 static void halve_all(const struct job *job, const struct rows *rows, int64_t K) {
-    if (job->model->precision != INT8_IN_FOURS)
+    const int64_t R = job->step->batch * job->step->count;
+    if (!in_halves(job->model->precision))
         return;
-    EACH(row, job->step->batch * job->step->count) { halve(rows, row, K); }
+    EACH(row, R) { halve_for(job->model->precision, R, rows, row, K); }
     together();
 }
 
@@ -222,6 +254,8 @@ static void run(void *what, int thread) {
     const struct step *s = job->step;
     const struct room *room = &job->room;
     const int64_t W = m->width, D = m->head, R = s->batch * s->count;
+    struct tiles before;
+    tiles_begin(&before);
     EACH(row, R) {
         memcpy(room->x + row * W, m->table + s->ids[row] * W, sizeof(float) * (size_t)W);
     }
@@ -241,6 +275,7 @@ static void run(void *what, int thread) {
     }
     norm_all(job);
     multiply(job, &m->logits, &room->normed, WRITE, s->result, m->vocab);
+    tiles_end(&before);
 }
 
 /* Lay parts of a room out behind one another; with no memory, only count it. */
@@ -249,6 +284,7 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     const size_t R = (size_t)(s->batch * s->count), W = (size_t)m->width, F = (size_t)m->inner;
     const size_t HD = (size_t)(m->heads * m->head);
     const size_t QKV = (size_t)((m->heads + 2 * m->groups) * m->head);
+    const size_t whole = (size_t)padded((int64_t)R, GROUP), half = bytes_of_half(m->precision);
     size_t used = 0;
 #define PART(part, size)                                                                          \
     do {                                                                                          \
@@ -258,8 +294,8 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
 #define ROWS(rows, K)                                                                             \
     do {                                                                                          \
         PART((rows).x, 4 * R * (K));                                                              \
-        PART((rows).upper, R * (K));                                                              \
-        PART((rows).lower, R * (K));                                                              \
+        PART((rows).upper, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
+        PART((rows).lower, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
         PART((rows).scale, 4 * R);                                                                \
     } while (0)
     PART(room->x, 4 * R * W);
@@ -271,11 +307,12 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     return used;
 }
 
-/* What int8 weights must look like here: INT8 or INT8_IN_FOURS. */
-int midigen_int8(void) { return INT8_KIND; }
+/* What weights of a precision must look like here, and what inputs are padded to there. */
+int midigen_kind(int precision) { return kind_of(precision); }
+int midigen_depth(void) { return DEPTH; }
 
 /* What step.c and native.py agree on, in one number. */
-#define VERSION 1
+#define VERSION 2
 int midigen_layout(void) {
     const size_t numbers[] = {VERSION, sizeof(struct model), sizeof(struct layer),
                               sizeof(struct step)};
@@ -287,6 +324,8 @@ int midigen_layout(void) {
 
 /* Whether this processor has the instructions that this library was built with. */
 int midigen_runs(void) {
+    if (!tiles_run())
+        return 0;
 #if defined(__AVX512VNNI__)
     if (!__builtin_cpu_supports("avx512vnni"))
         return 0;

@@ -34,6 +34,14 @@ INLINE floats load_bf16(const uint16_t *from) {
     return (floats)(__builtin_convertvector(x, words) << 16);
 }
 
+/* Round to the nearest, of two as near to the even one. */
+INLINE void store_bf16(uint16_t *to, floats x) {
+    words bits = (words)x;
+    bits += 0x7fff + (bits >> 16 & 1);
+    halves upper = __builtin_convertvector(bits >> 16, halves);
+    memcpy(to, &upper, sizeof upper);
+}
+
 INLINE floats load_int8(const int8_t *from) {
     bytes x;
     memcpy(&x, from, sizeof x);

@@ -1,0 +1,216 @@
+/* Products in the tiles of AMX, for sixteen rows at a time (Intel's processors from Sapphire Rapids on;
+ * "Architecture Instruction Set Extensions", chapter 3), and which product is taken when.
+ *
+ * TDPBF16PS adds to 16 x 16 sums in fp32 the products of 16 x 32 and 32 x 16 numbers in bfloat16,
+ * TDPBUSD in int32 those of 16 x 64 and 64 x 16 bytes. What is multiplied goes in with 16 bits, as two
+ * halves: in bfloat16 what it is and what is left of it; in bytes as in products.h, so sums are those
+ * of VNNI to the last bit.
+ *
+ * In pairs weights lie as a tile reads them: (N / BLOCK, K / 32, 2, 16, LANES, 2), two inputs side by
+ * side. The halves of rows lie in pieces of sixteen rows of 64 bytes. */
+
+#ifndef MIDIGEN_TILES_H
+#define MIDIGEN_TILES_H
+
+#include "products.h"
+
+#if HAS_TILES
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TILE_ROWS 16
+#define TILE_BYTES 64
+#define WHOLE_TILE (TILE_ROWS * TILE_BYTES)
+/* Rows, so few that VNNI is as quick. */
+#define FEW 4
+
+/* Whether processor and system let this process use tiles. */
+static int tiles_run(void) {
+    const unsigned bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25; /* CPUID 7, EDX */
+    const unsigned narrow = 1u << 5;                                  /* CPUID 7, 1, EAX */
+    const int request = 0x1023, tile_data = 18;                       /* ARCH_REQ_XCOMP_PERM */
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || ~d & (bf16 | tile | int8))
+        return 0;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || ~a & narrow)
+        return 0;
+    return !syscall(SYS_arch_prctl, request, tile_data);
+}
+
+struct tiles {
+    uint8_t palette, first, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+};
+
+/* Set tiles up for this thread; `before` is what oneDNN, which shares the caller's, goes on with.
+ * (GCC 12's _tile_loadconfig does not say that it reads more than eight bytes.) */
+INLINE void tiles_load(const struct tiles *tiles) {
+    __asm__ volatile("ldtilecfg %0" ::"m"(*tiles));
+}
+
+static void tiles_begin(struct tiles *before) {
+    struct tiles mine = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        mine.bytes[i] = TILE_BYTES;
+        mine.rows[i] = TILE_ROWS;
+    }
+    __asm__ volatile("sttilecfg %0" : "=m"(*before));
+    tiles_load(&mine);
+}
+
+static void tiles_end(const struct tiles *before) {
+    if (before->palette)
+        tiles_load(before);
+    else
+        _tile_release();
+}
+
+INLINE void fetch_tiles(const char *w) {
+    for (int i = 0; i < 2 * WHOLE_TILE; i += LINE)
+        FETCH(w + i);
+}
+
+/* `row` is a multiple of sixteen. What is behind the last row is multiplied, too, and left there. */
+static void product_pairs(const struct matrix *m, int64_t block, int64_t step,
+                          const struct rows *rows, int64_t row, int count, floats y[][2]) {
+    const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
+    const char *w = (const char *)m->weights + block * bytes * BLOCK;
+    const char *high = (const char *)rows->upper + row * bytes;
+    const char *low = (const char *)rows->lower + row * bytes;
+    (void)step;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
+        fetch_tiles(w + AHEAD);
+        _tile_loadd(4, high, TILE_BYTES);
+        _tile_loadd(6, w, TILE_BYTES);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, w + WHOLE_TILE, TILE_BYTES);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, low, TILE_BYTES);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        w += 2 * WHOLE_TILE, high += WHOLE_TILE, low += WHOLE_TILE;
+    }
+    floats sums[4][TILE_ROWS];
+    _tile_stored(0, sums[0], TILE_BYTES);
+    _tile_stored(1, sums[1], TILE_BYTES);
+    _tile_stored(2, sums[2], TILE_BYTES);
+    _tile_stored(3, sums[3], TILE_BYTES);
+    for (int r = 0; r < count; r++)
+        for (int half = 0; half < 2; half++)
+            y[r][half] = sums[half][r] + sums[2 + half][r];
+}
+
+/* The same of bytes in fours: a tile reads sixteen fours of half a block. */
+static void product_tiled_fours(const struct matrix *m, int64_t block, int64_t step,
+                                const struct rows *rows, int64_t row, int count, floats y[][2]) {
+    const int64_t K = padded(m->inputs, DEPTH);
+    const char *w = (const char *)m->weights + block * K * BLOCK;
+    const char *upper = (const char *)rows->upper + row * K;
+    const char *lower = (const char *)rows->lower + row * K;
+    (void)step;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t k = 0; k < K; k += TILE_BYTES) {
+        fetch_tiles(w + AHEAD);
+        _tile_loadd(4, upper, TILE_BYTES);
+        _tile_loadd(6, w, 2 * TILE_BYTES);
+        _tile_dpbusd(0, 4, 6);
+        _tile_loadd(7, w + TILE_BYTES, 2 * TILE_BYTES);
+        _tile_dpbusd(1, 4, 7);
+        _tile_loadd(5, lower, TILE_BYTES);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+        w += 2 * WHOLE_TILE, upper += WHOLE_TILE, lower += WHOLE_TILE;
+    }
+    __m512i sums[4][TILE_ROWS];
+    _tile_stored(0, sums[0], TILE_BYTES);
+    _tile_stored(1, sums[1], TILE_BYTES);
+    _tile_stored(2, sums[2], TILE_BYTES);
+    _tile_stored(3, sums[3], TILE_BYTES);
+    for (int r = 0; r < count; r++)
+        for (int half = 0; half < 2; half++)
+            y[r][half] = joined(m, block, half, sums[half][r], sums[2 + half][r],
+                               rows->scale[row + r]);
+}
+
+/* Where the halves of a row are that go with its first inputs. */
+INLINE int64_t in_tiles(int64_t row, int64_t bytes) {
+    return row / TILE_ROWS * TILE_ROWS * bytes + row % TILE_ROWS * TILE_BYTES;
+}
+
+static void halve_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
+    const int64_t D = padded(K, DEPTH), at = in_tiles(row, 2 * D);
+    const float *x = rows->x + row * K;
+    uint8_t *high = rows->upper + at, *low = rows->lower + at;
+    for (int64_t k = 0; k < D; k += 2 * LANES, high += WHOLE_TILE, low += WHOLE_TILE) {
+        __m512 a = k < K ? (__m512)load(x + k) : _mm512_setzero_ps();
+        __m512 b = k + LANES < K ? (__m512)load(x + k + LANES) : _mm512_setzero_ps();
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
+        a = _mm512_sub_ps(a, (__m512)load_bf16((const uint16_t *)&both));
+        b = _mm512_sub_ps(b, (__m512)load_bf16((const uint16_t *)&both + LANES));
+        _mm512_storeu_si512(high, both);
+        _mm512_storeu_si512(low, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    }
+}
+
+static void halve_in_tiles(const struct rows *rows, int64_t row, int64_t K) {
+    const int64_t at = in_tiles(row, padded(K, DEPTH));
+    const float *x = rows->x + row * K;
+    const float scale = rows->scale[row] = scale_of(x, K);
+    uint8_t *upper = rows->upper + at, *lower = rows->lower + at;
+    /* What is behind the last input meets weights of 0. */
+    for (int64_t k = 0; k < K; k += TILE_BYTES, upper += WHOLE_TILE, lower += WHOLE_TILE)
+        write_halves(x + k, K - k < TILE_BYTES ? K - k : TILE_BYTES, 1.0f / scale, upper, lower);
+}
+#else
+struct tiles {
+    char none;
+};
+static int tiles_run(void) { return 1; }
+static void tiles_begin(struct tiles *before) { (void)before; }
+static void tiles_end(const struct tiles *before) { (void)before; }
+#define product_pairs 0
+#endif
+
+/* Return how so many rows are multiplied. */
+static product *product_of(enum precision precision, int64_t rows) {
+    static product *const products[] = {product_fp32, product_bf16, product_int8, product_fours,
+                                        product_pairs};
+#if HAS_TILES
+    if (precision == INT8_IN_FOURS && rows > FEW)
+        return product_tiled_fours;
+#endif
+    (void)rows;
+    return products[precision];
+}
+
+/* Write the halves of one of so many rows (K,) as `product_of` wants them. */
+static void halve_for(enum precision precision, int64_t rows, const struct rows *all, int64_t row,
+                      int64_t K) {
+#if HAS_TILES
+    if (precision == BF16_IN_PAIRS)
+        halve_in_pairs(all, row, K);
+    else if (rows > FEW)
+        halve_in_tiles(all, row, K);
+    else
+#endif
+        halve(all, row, K);
+    (void)precision, (void)rows;
+}
+
+/* What weights must look like here. */
+static enum precision kind_of(enum precision precision) {
+    if (precision == BF16 && HAS_TILES)
+        return BF16_IN_PAIRS;
+    return precision == INT8 ? INT8_KIND : precision;
+}
+
+#endif
