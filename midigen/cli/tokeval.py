@@ -183,7 +183,7 @@ main = Command(
         ),
         Example(
             "the ten pieces that a model finds oddest",
-            "tokeval -m pop.model tokens.jsonl | jq -s 'sort_by(-.loss)[:10]'",
+            "tokeval -m pop.model tokens.jsonl | jq -s 'map(select(.id)) | sort_by(-.loss)[:10]'",
         ),
         Example(
             "does the model listen to its genres?",

@@ -77,9 +77,9 @@ model if it lies elsewhere now."""
 PRECISION = """\
 The default model reads its weights once for every token. --precision int8 makes them a quarter as
 large, which was three times as fast at 34 million weights, and cost 0.03 % of the loss of the model
-that it was measured on; bf16 is half as large. Other models sample in fp32. midigen doctor says
-whether there is a compiled step; without one all is slower, and int8 also rounds what it
-multiplies."""
+that it was measured on; bf16 is half as large. Beside both, keys and values are kept in bf16. Other
+models sample in fp32. int8 is for the CPU. midigen doctor says whether there is a compiled step;
+without one all is slower, and int8 also rounds what it multiplies to 8 bits."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the

@@ -36,7 +36,9 @@ def toktrain(
     steps: Annotated[int | None, Option(metavar="N", help="Or: so many steps.")] = None,
     most_epochs: Annotated[
         float | None,
-        Option(metavar="X", help="End --minutes after so many epochs, copies aside (40); 0: no."),
+        Option(
+            metavar="X", help="End --minutes after so many epochs of distinct pieces (40); 0: no."
+        ),
     ] = None,
     preset: Annotated[
         str | None, Option(metavar="NAME", help="Size: tiny, small (default) or base.")
