@@ -76,7 +76,7 @@ model if it lies elsewhere now."""
 
 PRECISION = """\
 The default model reads its weights once for every token. --precision int8 makes them a quarter as
-large, which was three times as fast at 34 million weights, and cost 0.03 % of the loss of the model
+large, which was four times as fast at 34 million weights, and cost 0.01 % of the loss of the model
 that it was measured on; bf16 is half as large. Beside both, keys and values are kept in bf16. Other
 models sample in fp32. int8 is for the CPU. midigen doctor says whether there is a compiled step;
 without one all is slower, and int8 also rounds what it multiplies to 8 bits."""
