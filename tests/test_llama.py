@@ -65,9 +65,9 @@ def test_a_cache_forgets_and_keeps_rows() -> None:
         cache = model.new_cache(3, 8)
         model.step(ids, cache)
         cache.rewind(5)
-        cache.select(torch.tensor([2, 1]))
-        again = model.step(ids[[2, 1], 5:], cache)
-        torch.testing.assert_close(again, model(ids)[[2, 1], 5:], atol=1e-5, rtol=1e-5)
+        cache.select(torch.tensor([2, 0]))
+        again = model.step(ids[[2, 0], 5:], cache)
+        torch.testing.assert_close(again, model(ids)[[2, 0], 5:], atol=1e-5, rtol=1e-5)
         with pytest.raises(MidigenError, match="do not fit"):
             model.step(ids[:2, :1], cache)
 

@@ -91,17 +91,15 @@ class Cache:
             )
 
     def select(self, rows: Tensor) -> None:
-        """Keep what is in `rows` (int64 indices) as rows 0, 1 and so on: others are done.
+        """Keep these rows (int64 indices), in this order: others are done.
 
-        Rows move up only, as ``rows[i] >= i``, and only what was read of them: a copy of the whole
-        cache takes as long as dozens of steps. Raises ValueError for other orders.
+        What was read moves, and only where a row gets another place: a copy of the whole cache
+        takes as long as dozens of steps.
         """
-        for place, row in enumerate(rows.tolist()):
-            if row < place:
-                raise ValueError(f"row {row} cannot become row {place}: rows move up only")
-            if row > place:
-                for kept in self.keys + self.values:
-                    kept[place, :, : self.length] = kept[row, :, : self.length]
+        place = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
+        for kept in self.keys + self.values:
+            read = kept[:, :, : self.length]
+            read[place] = read[rows[place]]
         self.keys = [key[: len(rows)] for key in self.keys]
         self.values = [value[: len(rows)] for value in self.values]
         self.starts = self.starts[rows]

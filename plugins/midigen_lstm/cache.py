@@ -43,7 +43,7 @@ class Cache:
         self.length += count
 
     def select(self, rows: Tensor) -> None:
-        """Keep what is in `rows` (int64 indices) as rows 0, 1 and so on: others are done."""
+        """Keep these rows (int64 indices), in this order: others are done."""
         self.states = [(h[rows], c[rows]) for h, c in self.states]
         self.starts = self.starts[rows]
 
