@@ -93,6 +93,19 @@ def test_logits_are_those_of_the_model(config: LlamaConfig, build: ctypes.CDLL) 
         torch.testing.assert_close(found, model(ids), atol=1e-4, rtol=1e-5)
 
 
+def test_rows_padded_on_the_left_give_the_same_logits(build: ctypes.CDLL) -> None:
+    model, ids = made(SHAPES["groups"]), some_ids(2, 12)
+    decoder = model.decoder("fp32")
+    cache = decoder.new_cache(2, 12)
+    cache.starts = torch.tensor([0, 5])
+    padded = ids.clone()
+    padded[1, 5:] = ids[1, :7]
+    found = torch.cat([decoder.step(part, cache) for part in padded.split((8, 1, 3), 1)], 1)
+    with torch.no_grad():
+        torch.testing.assert_close(found[0], model(ids[:1])[0], atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(found[1, 5:], model(ids[1:, :7])[0], atol=1e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
     precision: str, build: ctypes.CDLL
@@ -161,7 +174,9 @@ def with_narrow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "scaled_dot_product_attention", narrow)
 
 
-@pytest.mark.parametrize("shape", [{}, {"head": 32, "kv_heads": 1}, {"hidden": 1100, "layers": 1}])
+@pytest.mark.parametrize(
+    "shape", [{}, {"width": 128, "head": 64, "kv_heads": 1}, {"hidden": 1100, "layers": 1}]
+)
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_weights_keys_and_values_are_all_that_is_narrow(
     precision: str, shape: dict[str, int], build: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch
@@ -176,8 +191,9 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
         ids = some_ids(2, 20)
         logits = steps(model.decoder(precision), ids, 10, *[1] * 10)
         whole = model(ids)
-    # Of what is multiplied, 16 bits count: now and then a key is rounded the other way.
-    torch.testing.assert_close(logits, whole, atol=5e-4 * float(whole.abs().max()), rtol=0)
+    # Where 16 bits count of what is multiplied, a key is rounded the other way now and then.
+    share = 5e-4 if precision == "int8" else 3e-4 if "_step_amx" in build._name else 2e-4
+    torch.testing.assert_close(logits, whole, atol=share * float(whole.abs().max()), rtol=0)
 
 
 def test_without_the_library_or_for_odd_heads_it_is_pytorch(

@@ -2,6 +2,7 @@
 
 #define _GNU_SOURCE
 #include "kernels.h"
+#include "setup.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 #if defined(__linux__)
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 /* PyTorch's threads do the work: threads of our own would fight with them for processors, as both
@@ -26,34 +25,14 @@ struct job {
     atomic_int threads;
 };
 
-struct tiles {
-    uint8_t palette, first, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-};
-
-/* (GCC 12's _tile_loadconfig does not say that it reads more than eight bytes.) */
-static void tiles_load(const struct tiles *tiles) {
-    __asm__ volatile("ldtilecfg %0" ::"m"(*tiles));
-}
-
-/* oneDNN has tiles of its own, and sets them up once for several products. */
 static void body(void *argument) {
     struct job *job = argument;
     int thread = atomic_fetch_add(&job->threads, 1);
-    struct tiles before, mine = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        mine.bytes[i] = 64;
-        mine.rows[i] = 16;
-    }
-    __asm__ volatile("sttilecfg %0" : "=m"(before));
-    tiles_load(&mine);
+    struct tiles before;
+    tiles_begin(&before);
     for (int64_t unit; (unit = atomic_fetch_add(&job->next, 1)) < job->units;)
         job->task(job->what, unit, thread);
-    if (before.palette)
-        tiles_load(&before);
-    else
-        _tile_release();
+    tiles_end(&before);
 }
 
 void midigen_share(int threads, int64_t units, task *task, const void *what) {
@@ -109,14 +88,8 @@ int midigen_amx_layout(void) {
 /* Take `threads`, the address of GOMP_parallel or 0; return whether the system lets this process use
  * AMX. Whether the processor has it is asked before (amx.py): all of this may use its instructions. */
 int midigen_amx(void *threads) {
-#if defined(__linux__)
-    const int request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM */
-    if (syscall(SYS_arch_prctl, request, tile_data))
+    if (!tiles_granted())
         return 0;
     memcpy(&start, &threads, sizeof start);
     return 1;
-#else
-    (void)threads;
-    return 0;
-#endif
 }

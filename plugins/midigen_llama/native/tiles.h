@@ -15,12 +15,9 @@
 #include "products.h"
 
 #if HAS_TILES
+#include "../../../midigen/layers/native/setup.h"
 #include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#define TILE_ROWS 16
-#define TILE_BYTES 64
 #define WHOLE_TILE (TILE_ROWS * TILE_BYTES)
 /* Rows, so few that VNNI is as quick. */
 #define FEW 4
@@ -29,42 +26,28 @@
 static int tiles_run(void) {
     const unsigned bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25; /* CPUID 7, EDX */
     const unsigned narrow = 1u << 5;                                  /* CPUID 7, 1, EAX */
-    const int request = 0x1023, tile_data = 18;                       /* ARCH_REQ_XCOMP_PERM */
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || ~d & (bf16 | tile | int8))
         return 0;
     if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || ~a & narrow)
         return 0;
-    return !syscall(SYS_arch_prctl, request, tile_data);
+    return tiles_granted();
 }
 
-struct tiles {
-    uint8_t palette, first, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-};
-
-/* Set tiles up for this thread; `before` is what oneDNN, which shares the caller's, goes on with.
- * (GCC 12's _tile_loadconfig does not say that it reads more than eight bytes.) */
-INLINE void tiles_load(const struct tiles *tiles) {
-    __asm__ volatile("ldtilecfg %0" ::"m"(*tiles));
+/* Sums of sixteen rows, in tiles 0 to 3: of the outputs' lower and upper LANES by the rows' upper
+ * halves, and by the lower ones. */
+INLINE void sums_zero(void) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
 }
-
-static void tiles_begin(struct tiles *before) {
-    struct tiles mine = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        mine.bytes[i] = TILE_BYTES;
-        mine.rows[i] = TILE_ROWS;
-    }
-    __asm__ volatile("sttilecfg %0" : "=m"(*before));
-    tiles_load(&mine);
-}
-
-static void tiles_end(const struct tiles *before) {
-    if (before->palette)
-        tiles_load(before);
-    else
-        _tile_release();
+INLINE void sums_store(void *to) {
+    char *at = to;
+    _tile_stored(0, at, TILE_BYTES);
+    _tile_stored(1, at + WHOLE_TILE, TILE_BYTES);
+    _tile_stored(2, at + 2 * WHOLE_TILE, TILE_BYTES);
+    _tile_stored(3, at + 3 * WHOLE_TILE, TILE_BYTES);
 }
 
 INLINE void fetch_tiles(const char *w) {
@@ -80,10 +63,7 @@ static void product_pairs(const struct matrix *m, int64_t block, int64_t step,
     const char *high = (const char *)rows->upper + row * bytes;
     const char *low = (const char *)rows->lower + row * bytes;
     (void)step;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    sums_zero();
     for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
         _tile_loadd(4, high, TILE_BYTES);
@@ -97,10 +77,7 @@ static void product_pairs(const struct matrix *m, int64_t block, int64_t step,
         w += 2 * WHOLE_TILE, high += WHOLE_TILE, low += WHOLE_TILE;
     }
     floats sums[4][TILE_ROWS];
-    _tile_stored(0, sums[0], TILE_BYTES);
-    _tile_stored(1, sums[1], TILE_BYTES);
-    _tile_stored(2, sums[2], TILE_BYTES);
-    _tile_stored(3, sums[3], TILE_BYTES);
+    sums_store(sums);
     for (int r = 0; r < count; r++)
         for (int half = 0; half < 2; half++)
             y[r][half] = sums[half][r] + sums[2 + half][r];
@@ -114,10 +91,7 @@ static void product_tiled_fours(const struct matrix *m, int64_t block, int64_t s
     const char *upper = (const char *)rows->upper + row * K;
     const char *lower = (const char *)rows->lower + row * K;
     (void)step;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    sums_zero();
     for (int64_t k = 0; k < K; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
         _tile_loadd(4, upper, TILE_BYTES);
@@ -131,10 +105,7 @@ static void product_tiled_fours(const struct matrix *m, int64_t block, int64_t s
         w += 2 * WHOLE_TILE, upper += WHOLE_TILE, lower += WHOLE_TILE;
     }
     __m512i sums[4][TILE_ROWS];
-    _tile_stored(0, sums[0], TILE_BYTES);
-    _tile_stored(1, sums[1], TILE_BYTES);
-    _tile_stored(2, sums[2], TILE_BYTES);
-    _tile_stored(3, sums[3], TILE_BYTES);
+    sums_store(sums);
     for (int r = 0; r < count; r++)
         for (int half = 0; half < 2; half++)
             y[r][half] = joined(m, block, half, sums[half][r], sums[2 + half][r],
