@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midigen.errors import MidigenError, UsageError
-from midigen.modelfolder import CONFIG, WEIGHTS, make_config, read_split, read_vocab
+from midigen.modelfolder import CONFIG, SPLIT, WEIGHTS, make_config, read_split, read_vocab
 from midigen.modelvocab import ModelVocab
 from midigen.registry import installed
 from midigen.registry import load as load_plugin
@@ -98,7 +98,7 @@ def read_initial(folder: Path) -> Initial:
         plugin = load_plugin("models", own["model"])
         made = make_config(plugin.Config, own["config"])
         vocab = read_vocab(folder)
-        split = read_split(folder)
+        split = read_split(folder) if (folder / SPLIT).is_file() else None
         return Initial(folder, own["model"], made, vocab, len(vocab), own["window"], split)
     kind = config.get("model_type", "")
     read = None

@@ -119,10 +119,15 @@ def find_leaks(corpus: Corpus, tokenizer: Tokenizer) -> list[Leak]:
 
 
 def trained_before(corpus: Corpus, rule: SplitRule | None) -> int:
-    """Return how many pieces that are held out would be training pieces by another rule."""
-    if rule is None:
+    """Return how many pieces that are held out would be training pieces by another rule.
+
+    All of them, where of a single piece all but the end trained.
+    """
+    if rule is None or rule == corpus.rule:
         return 0
     held = np.union1d(corpus.val.row, corpus.test.row)
+    if rule.kind == "tail":
+        return len(held)
     return int((split_rows(corpus.store, rule)[held] == SPLITS.index("train")).sum())
 
 
