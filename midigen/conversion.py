@@ -147,9 +147,10 @@ def _make_encoder(
         raise UsageError("--tokenizer and -m both name a tokenizer; give one")
     spec, _, fingerprint = (tokenizer or DEFAULT_TOKENIZER).partition("#")
     if model:
+        from midigen.checkpoints import find
         from midigen.modelfolder import tokenizer_text
 
-        spec, fingerprint = tokenizer_text(Path(model))
+        spec, fingerprint = tokenizer_text(find(model))
     if pedal != "drop":
         if model:
             raise UsageError("-m says what becomes of the pedal; leave out --pedal")

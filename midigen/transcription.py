@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from midigen import registry
@@ -48,9 +47,10 @@ def _target(tokenizer: str | None, model: str | None) -> Tokenizer:
         raise UsageError("give one of --tokenizer SPEC and -m MODEL: what the records are to be")
     spec, _, fingerprint = (tokenizer or "").partition("#")
     if model is not None:
+        from midigen.checkpoints import find
         from midigen.modelfolder import tokenizer_text
 
-        spec, fingerprint = tokenizer_text(Path(model))
+        spec, fingerprint = tokenizer_text(find(model))
     # A model's is none that names an object: `parse_tok` refuses those.
     found: Tokenizer = registry.tokenizer(spec, trusted=True)
     if fingerprint and fingerprint != found.vocab.fingerprint:

@@ -298,6 +298,8 @@ def test_model_folder_brings_its_tokenizer(run: Runner, tunes: Path) -> None:
     (model / "vocab.json").write_text(json.dumps(vocab))
     (record,) = records(run("midi2tok", "-m", "m.model", tunes / "sakura.mid"))
     assert record["tok"] == tok
+    (starter,) = records(run("midi2tok", "-m", "starter", tunes / "sakura.mid"))
+    assert starter["tok"].startswith("remi#")
     both = run("midi2tok", "-m", "m.model", "--tokenizer", "remi", tunes, code=2)
     assert "give one" in both.err
 
