@@ -36,9 +36,7 @@ def toktrain(
     steps: Annotated[int | None, Option(metavar="N", help="Or: so many steps.")] = None,
     most_epochs: Annotated[
         float | None,
-        Option(
-            metavar="X", help="End --minutes after so many epochs of distinct pieces (40); 0: no."
-        ),
+        Option(metavar="X", help="End --minutes after so many epochs of distinct pieces; 0: no."),
     ] = None,
     preset: Annotated[
         str | None, Option(metavar="NAME", help="Size: tiny, small (default) or base.")
@@ -333,10 +331,12 @@ one with none. The rule lies in split.json. A run that goes on from another mode
 its held-out pieces that model's rule would train on.""",
         "LENGTH": """\
 --minutes, --epochs or --steps; without any, 20 minutes. The learning rate rises over the first 3 of
-100 of the run and falls along a cosine to its end; --schedule, --warmup, --lr-min, --lr-factor
-and --plateau change that. Validation, --evals times in the run, reads
-whole held-out pieces; the weights with the lowest loss are kept. After --patience validations
-without gain the run ends.
+100 of the run, 300 steps at most, and falls along a cosine to its end; --schedule, --warmup,
+--lr-min, --lr-factor and --plateau change that. Validation, --evals times in the run, reads whole
+held-out pieces; the weights with the lowest loss are kept. After --patience validations without
+gain the run ends. One of --minutes also ends after --most-epochs (40) over its distinct pieces, but
+not before 1,000 steps; where pieces have fewer than three copies each, after as much less, down to
+a quarter without copies.
 
 --window-growth P, at most 0.9, begins with windows of an eighth of the length, then of a quarter
 and a half, until that share of the run is behind. Short ones put more pieces into a batch and teach
