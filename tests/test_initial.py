@@ -69,6 +69,20 @@ def test_held_out_pieces_that_the_first_run_trained_on_are_counted(
     assert count > 0 and f"{count} of the held-out pieces are training pieces" in found.err
 
 
+def test_of_a_single_piece_all_but_its_end_was_trained_on(run: Runner) -> None:
+    records = [genre(piece(k), "pop") for k in range(8)]
+    (run.folder / "one.jsonl").write_bytes(lines_of(records[:1]))
+    (run.folder / "all.jsonl").write_bytes(lines_of(records))
+    short = (*MODEL, "--window", "16", *FEW, "--steps", "1")
+    run("toktrain", "one.jsonl", "-o", "a", *short, env=ENV)
+    more = ("--init-from", "a", "--steps", "1", *FEW)
+    assert "goes on from" not in run("toktrain", "one.jsonl", "-o", "b", *more, env=ENV).err
+    found = run("toktrain", "all.jsonl", "-o", "c", *more, env=ENV)
+    rule = modelfolder.read_split(run.folder / "c")
+    count = sum(rule.split(record) != "train" for record in records)
+    assert f"{count} of the held-out pieces are training pieces" in found.err
+
+
 def test_a_run_from_other_weights_is_resumed_without_them(run: Runner, first: Path) -> None:
     other(run)
     run("toktrain", "b.jsonl", "-o", "b", "--init-from", "a", "--steps", "3", *FEW, env=ENV)
