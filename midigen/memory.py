@@ -51,13 +51,22 @@ def take_huge_pages(size: int = 2 << 30) -> None:
         return
     libc.malloc.restype, libc.malloc.argtypes = c_void_p, (c_size_t,)
     libc.free.argtypes = (c_void_p,)
-    libc.madvise.argtypes = (c_void_p, c_size_t, c_int)
     size = min(size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
     block = _MOST_MMAP // 2
     held = [found for _ in range(size // block) if (found := libc.malloc(block))]
     # Only what the heap grows by lies in one piece.
     if held and max(held) - min(held) < (block + mmap.PAGESIZE) * len(held):
-        first = -(-min(held) // mmap.PAGESIZE) * mmap.PAGESIZE
-        libc.madvise(first, max(held) + block - first, mmap.MADV_HUGEPAGE)
+        ask_for_huge_pages(min(held), max(held) + block)
     for start in held:
         libc.free(start)
+
+
+def ask_for_huge_pages(start: int, end: int) -> None:
+    """Ask that what is not yet touched of addresses `start` to `end` be huge pages, on Linux."""
+    libc = ctypes.CDLL(None)
+    if not (hasattr(libc, "madvise") and hasattr(mmap, "MADV_HUGEPAGE")):
+        return
+    libc.madvise.argtypes = (c_void_p, c_size_t, c_int)
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    if end > first:
+        libc.madvise(first, end - first, mmap.MADV_HUGEPAGE)

@@ -5,7 +5,7 @@ knows nothing of Python. The structures here are those of step.c.
 """
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache, reduce
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from midigen.errors import MidigenError
 from midigen.layers.cache import Cache
+from midigen.memory import ask_for_huge_pages
 from midigen_llama.config import LlamaConfig
 from midigen_llama.folding import folded_head, folded_layers, turns
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 VERSION = 2
 """Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
+LINE, CHUNK = 64, 32 << 20
+"""Bytes: of a line of a cache, and of what is taken at once for weights, behind one another."""
 WIDEST = 1 << 16
 """Inputs of a matrix: of more, whole numbers of int8 would not fit 32 bits."""
 PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
@@ -135,6 +138,7 @@ class NativeDecoder(nn.Module):
         self._depth = int(found.midigen_depth())
         self._kept_in = torch.float32 if precision == "fp32" else torch.bfloat16
         self._kept: list[Tensor] = []  # what the structures point at
+        self._free = torch.empty(0, dtype=torch.uint8)  # where more of it goes
         self._vocab = len(model.model.embed_tokens.weight)
         self._turns = torch.empty(0)
         with torch.no_grad():
@@ -166,7 +170,7 @@ class NativeDecoder(nn.Module):
         """Return an empty cache for `batch` rows of up to `length` places."""
         c = self.config
         where = torch.device("cpu")
-        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, torch.empty)
+        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, _empty)
 
     def step(self, ids: Tensor, cache: Cache) -> Tensor:
         """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
@@ -211,9 +215,13 @@ class NativeDecoder(nn.Module):
 
     def _keep(self, values: Tensor) -> int:
         """Return where values are, for as long as this decoder is."""
-        values = values.contiguous()
-        self._kept.append(values)
-        return values.data_ptr()
+        size = -(-values.nbytes // LINE) * LINE
+        if len(self._free) < size:
+            self._free = _empty((max(size, CHUNK),), dtype=torch.uint8)
+        taken, self._free = self._free.split((size, len(self._free) - size))
+        kept = taken[: values.nbytes].view(values.dtype).view(values.shape)
+        self._kept.append(kept.copy_(values))
+        return kept.data_ptr()
 
     def _matrix(self, weight: Tensor) -> Matrix:
         """Lay a matrix (N, K) out as products.h and tiles.h say."""
@@ -234,6 +242,13 @@ class NativeDecoder(nn.Module):
             whole = _padded(whole, 1, self._depth).unflatten(1, (-1, 4))
         blocks = whole.unflatten(0, (-1, BLOCK)).transpose(1, 2)
         return Matrix(self._keep(blocks), self._keep(scale), self._keep(sums), N, K)
+
+
+def _empty(shape: Sequence[int], **options: Any) -> Tensor:
+    """Return `torch.empty`, in huge pages: what is read from front to back, again and again."""
+    made = torch.empty(shape, **options)
+    ask_for_huge_pages(made.data_ptr(), made.data_ptr() + made.nbytes)
+    return made
 
 
 def _addresses(tensors: list[Tensor]) -> Any:
