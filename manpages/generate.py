@@ -8,6 +8,7 @@ import importlib
 import inspect
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from roff import bold, escape, inline, render, tidy
 import midigen
 import midigen.cli
 from midigen.cli._edge import Command
+from midigen.registry import load
 
 HERE = Path(__file__).parent
 EXIT_STATUS = """
@@ -144,7 +146,11 @@ def texts() -> list[Path]:
 
 
 def text_page(source: Path) -> str:
-    """Return the page of a text: its first line is ``name: summary``, docstrings are quoted in."""
+    """Return the page of a text: its first line is ``name: summary``.
+
+    What stands in double braces is filled in: docstrings of modules, settings and presets of
+    models.
+    """
     name, _, section = source.stem.rpartition(".")
     first, _, text = source.read_text(encoding="utf-8").partition("\n")
     lines = []
@@ -154,12 +160,37 @@ def text_page(source: Path) -> str:
             quoted = inspect.getdoc(module) or ""
             # Its headings are parts of the page's.
             lines.append(re.sub(r"^# ", "## ", quoted.partition("\n\n")[2], flags=re.MULTILINE))
+        elif line.startswith(("{{settings ", "{{presets ")):
+            what, model = line.strip("{}").split()
+            lines.append({"settings": settings, "presets": presets}[what](model))
         else:
             lines.append(line)
     group = {"5": "File Formats", "7": "Miscellaneous Information"}[section]
     summary = first.partition(": ")[2]
     head = title(name, int(section), group) + f".SH NAME\n{escape(name)} \\- {inline(summary)}\n"
     return tidy(head + render("\n".join(lines)))
+
+
+def settings(model: str) -> str:
+    """Return what a model can be told, and its defaults as a spec."""
+    config = load("models", model).Config
+    words = " ".join((inspect.getdoc(config) or "").split())
+    return f"{words} The defaults:\n\n    {model}:{as_spec(config(), {})}"
+
+
+def presets(model: str) -> str:
+    """Return a model's presets as a table: what is not the default of a setting."""
+    plugin = load("models", model)
+    defaults = asdict(plugin.Config())
+    rows = [f"| {name} | {as_spec(config, defaults)} |" for name, config in plugin.PRESETS.items()]
+    return "\n".join(["| preset | settings |", "|---|---|", *rows])
+
+
+def as_spec(config: Any, but: dict[str, Any]) -> str:
+    """Return settings as a spec has them, without those that are as in `but`."""
+    told = {key: value for key, value in asdict(config).items() if but.get(key) != value}
+    given = (f"{key}={int(v) if isinstance(v, bool) else f'{v:g}'}" for key, v in told.items())
+    return ",".join(given) or "The defaults."
 
 
 def pages() -> dict[str, str]:

@@ -387,5 +387,5 @@ main = Command(
         "STREAMING": STREAMING,
         "AGAIN": AGAIN,
     },
-    see_also=("toktrain", "tok2midi", "tokeval", "midigen-record"),
+    see_also=("toktrain", "tok2midi", "tokeval", "midigen-models"),
 )

@@ -388,7 +388,7 @@ Records of text2tok make a language model. --bpe learns merges within words: 512
 thousands for a large corpus. Pieces are held out as they are, so that a short book is better cut
 smaller than into 64 KiB: text2tok --per 8k.""",
     },
-    see_also=("toksample", "tokeval", "tokaug", "tokfilter", "text2tok", "midigen-record"),
+    see_also=("toksample", "tokeval", "tokaug", "tokfilter", "text2tok", "midigen-models"),
 )
 
 if __name__ == "__main__":
