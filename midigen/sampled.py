@@ -55,13 +55,14 @@ class Request:
 def for_sampling(model: Any, precision: str) -> Any:
     """Return a model as it is for sampling: laid out for it where its plugin does that.
 
-    precision: of the weights; ``auto`` is fp32, and on other devices than a CPU the model itself.
+    precision: of the weights; ``auto`` is fp32.
     Raises UsageError for what no precision is, MidigenError for one that the model cannot have.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r} is not {', '.join(PRECISIONS)}")
     make = getattr(model, "decoder", None)
-    if precision == "auto" and next(model.parameters()).device.type != "cpu":
+    # Apple's GPUs do not compute all that a plugin may lay out.
+    if precision == "auto" and next(model.parameters()).device.type == "mps":
         return model
     if make is not None:
         return make("fp32" if precision == "auto" else precision)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Product = Callable[[Tensor], Tensor]
 """(..., K) to (..., N)."""
+Keep = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Keeps a layer's new keys and values (B, G, T, D); returns those to look at, (B, G, L, D)."""
 PRECISIONS = ("fp32", "bf16", "int8")
 
 
@@ -61,27 +63,31 @@ class Decoder(nn.Module):
 
         Raises MidigenError where the cache has no room for them.
         """
-        c, (B, T) = self.config, ids.shape
+        B, T = ids.shape
         cache.check_room(T)
         if B == T == 1 and not cache.starts[0] and ids.device.type == "cpu":
             return self._one(ids[0, 0], cache)
-        mask = cache.mask(T)
+        logits = self._read(ids, self._turn(cache.length, T), cache.append, cache.mask(T))
+        cache.advance(T)
+        return logits
+
+    def _read(self, ids: Tensor, turn: Tensor, keep: Keep, mask: Tensor | None) -> Tensor:
+        """Return logits (B, T, V) of ids (B, T), which turn by `turn` (T, 1, D/2)."""
+        c, (B, T) = self.config, ids.shape
         x = F.embedding(ids, self.model.model.embed_tokens.weight).to(self.dtype)
-        turn = self._turn(cache.length, T)
         H, G, D = c.heads, c.groups, c.head
         for layer, (qkv, out, gate_up, down) in enumerate(self._layers):
             y = qkv(F.rms_norm(x, (c.width,), None, c.eps)).view(B, T, H + 2 * G, D)
             turned = torch.view_as_complex(y[:, :, : H + G].float().unflatten(-1, (-1, 2)))
             turned = torch.view_as_real(turned * turn).flatten(-2).to(self.dtype)
             q, k, v = turned[:, :, :H], turned[:, :, H:], y[:, :, H + G :]
-            keys, values = cache.append(layer, k.transpose(1, 2), v.transpose(1, 2))
+            keys, values = keep(layer, k.transpose(1, 2), v.transpose(1, 2))
             y = F.scaled_dot_product_attention(
                 q.transpose(1, 2), keys, values, attn_mask=mask, scale=1.0, enable_gqa=H != G
             )
             x = x + out(y.transpose(1, 2).reshape(B, T, H * D))
             gate, up = gate_up(F.rms_norm(x, (c.width,), None, c.eps)).chunk(2, dim=-1)
             x = x + down(F.silu(gate) * up)
-        cache.advance(T)
         logits: Tensor = self._head(F.rms_norm(x, (c.width,), None, c.eps))
         return logits
 

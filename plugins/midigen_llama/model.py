@@ -14,6 +14,7 @@ from midigen_llama import fast
 from midigen_llama.beginning import DRAWN, begin_copying, can_copy
 from midigen_llama.config import LlamaConfig
 from midigen_llama.decoder import Decoder
+from midigen_llama.graphs import GraphDecoder
 from midigen_llama.native import NativeDecoder, can_step
 
 Rope = tuple[Tensor, Tensor]
@@ -173,8 +174,10 @@ class Llama(nn.Module):
 
         precision: of the weights: fp32, bf16 or int8.
         """
-        native = can_step(self.config, self.model.embed_tokens.weight)
-        return (NativeDecoder if native else Decoder)(self, precision)
+        weight = self.model.embed_tokens.weight
+        if can_step(self.config, weight):
+            return NativeDecoder(self, precision)
+        return (GraphDecoder if weight.device.type == "cuda" else Decoder)(self, precision)
 
     def _run(self, ids: Tensor, reading: Reading) -> Tensor:
         x = self.model.embed_tokens(ids)  # (B, T, W)
