@@ -120,6 +120,7 @@ def _request(gen: Mapping[str, Any]) -> Request:
         threads=run["threads"],
         precision=run["precision"],
         stream="bar" in gen,
+        draw=settings.get("draw", False),
     )
 
 

@@ -23,6 +23,8 @@ INFILL = ("Hole", "Fill", "End")
 """What infilling is told by (`midigen.infill`)."""
 
 Pair = tuple[int, int]
+Usual = dict[str, dict[str, list[tuple[int, list[str]]]]]
+"""{field: {value: [(training pieces, their instruments)]}}; "" and "" for all pieces."""
 BarStarts = Callable[["np.ndarray"], "np.ndarray"]
 
 
@@ -41,7 +43,8 @@ class ModelVocab:
     learned, else None. merges: pairs of ids, in the order they were learned.
     bos, eos, pad: ids, or None with ``--specials none``. infill: ids, or None for a model that has
     not learned to fill in.
-    conditions: {field: {value: id}}. counts: {field: {value: pieces in training}}.
+    conditions: {field: {value: id}}. counts: {field: {value: pieces in training}}. usual: which
+    instruments go with which values (`midigen.usual`); empty where none are told.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class ModelVocab:
         definition: Mapping[str, Any] | None = None,
         added: Iterable[tuple[str, str, int]] = (),
         infill: int | bool = False,
+        usual: Usual | None = None,
     ) -> None:
         """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
 
@@ -98,6 +102,7 @@ class ModelVocab:
             self.counts.setdefault(field, {})[value] = pieces
             self.conditions.setdefault(field, {})[value] = next(free)
         self._size = next(free)
+        self.usual: Usual = usual or {}
         self._bar_starts = bar_starts
 
     def __len__(self) -> int:
@@ -202,6 +207,7 @@ class ModelVocab:
             **({"added": [list(item) for item in self.added]} if self.added else {}),
             **({} if self.definition is None else {"definition": self.definition}),
             **({} if self.infill is None else {"infill": self.infill.hole}),
+            **({"usual": self.usual} if self.usual else {}),
         }
 
     @classmethod
@@ -221,7 +227,18 @@ class ModelVocab:
             definition=data.get("definition"),
             added=[(field, value, pieces) for field, value, pieces in data.get("added", ())],
             infill=data.get("infill", False),
+            usual={
+                field: {
+                    value: [(pieces, names) for pieces, names in sets]
+                    for value, sets in values.items()
+                }
+                for field, values in data.get("usual", {}).items()
+            },
         )
+
+    def with_usual(self, usual: Usual) -> "ModelVocab":
+        """Return this vocabulary with other instruments that go with values."""
+        return ModelVocab.from_json(self.to_json() | {"usual": usual}, self._bar_starts)
 
     def extended(
         self, counts: Mapping[str, Mapping[str, int]], *, infill: bool = False

@@ -24,6 +24,7 @@ from midigen.split import SplitRule
 from midigen.store import Store
 from midigen.stratify import stratified
 from midigen.tokenizers import tokenizer_of
+from midigen.usual import count_usual
 from midigen.windows import Windows
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _vocab(
         vocab = initial.vocab.extended(counts, infill=settings.infill_rate > 0)
     else:
         vocab = _new_vocab(corpus, tokenizer, settings, counts)
+    vocab = vocab.with_usual(count_usual(corpus.store, corpus.train.row, vocab))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, vocab.to_json())
     return vocab

@@ -164,7 +164,9 @@ def _sampled(
     from midigen.sampler import AS_TOKSAMPLE
 
     settings = replace(AS_TOKSAMPLE, guidance=guidance)
-    request = Request(seed, count, asked=asked, limits=Limits(bars=bars), settings=settings)
+    request = Request(
+        seed, count, asked=asked, limits=Limits(bars=bars), settings=settings, draw=bool(asked)
+    )
     return list(Samples(loaded, request).from_nothing())
 
 

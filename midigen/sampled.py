@@ -1,11 +1,11 @@
 """Records out of a model: the whole of `toksample` behind its options."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from midigen import __version__
-from midigen.asked import Asked
+from midigen.asked import Asked, condition_ids
 from midigen.context import carry
 from midigen.controls import Controls
 from midigen.devices import limit_threads
@@ -19,6 +19,7 @@ from midigen.record import VERSION, Record, counts, short_hash
 from midigen.rejects import Rejects
 from midigen.sampler import Settings, sample, stream
 from midigen.tokenizers import tokenizer_of
+from midigen.usual import drawn
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
@@ -32,7 +33,8 @@ class Request:
     samples that are written side by side, None for what suits the device. threads: of the CPU, None
     for what suits the model. meta: goes into each record's `meta`. task: what is done with prompts.
     controls: what notes may be. precision: of the weights. stream: give each new bar as soon as it
-    is written.
+    is written. draw: of samples from nothing, tell the model instruments that usually go with what
+    is asked (`midigen.usual`), unless controls say which programs may come.
     """
 
     seed: int
@@ -50,6 +52,7 @@ class Request:
     threads: int | None = None
     precision: str = "auto"
     stream: bool = False
+    draw: bool = False
 
 
 def for_sampling(model: Any, precision: str) -> Any:
@@ -128,10 +131,17 @@ class Samples:
         self._prepare(1)
         for prompt in prompts:
             for index in range(self._request.count):
-                draft = Draft(self.plan, prompt, index)
+                draft = self._draft(prompt, index)
                 spans = stream(self._model, loaded.window, draft, settings)
                 for bar, (begin, end) in enumerate(spans, 1):
                     yield self._record(draft, self._excerpt(draft, begin, end), bar)
+
+    def _draft(self, prompt: Prompt, index: int) -> Draft:
+        request, vocab = self._request, self._loaded.vocab
+        if request.draw and prompt.record is None and request.controls.programs is None:
+            asked = drawn(vocab, prompt.asked, request.seed, index)
+            prompt = replace(prompt, asked=asked, conditions=condition_ids(vocab, asked))
+        return Draft(self.plan, prompt, index)
 
     def _excerpt(self, draft: Draft, begin: int, end: int) -> list[int]:
         """Return some of a draft's ids, whole bars, as a piece of their own."""
@@ -143,7 +153,7 @@ class Samples:
         request, loaded = self._request, self._loaded
         self._prepare(self._batch)
         drafts = (
-            Draft(self.plan, prompt, index) for prompt in prompts for index in range(request.count)
+            self._draft(prompt, index) for prompt in prompts for index in range(request.count)
         )
         for draft in sample(self._model, loaded.window, drafts, request.settings, self._batch):
             try:
@@ -226,7 +236,7 @@ class Samples:
             "settings": settings
             | request.task.to_json()
             | request.controls.to_json()
-            | {"grammar": request.use_grammar},
+            | {"grammar": request.use_grammar, "draw": request.draw},
             "run": {
                 "number": request.count,
                 "batch": self._batch,

@@ -25,6 +25,14 @@ model decides when the piece is over, within 32 bars. A prompt does not count.
 Text has no bars: there --tokens N gives N bytes of whole characters, and without it the model
 decides, within 1,024 bytes."""
 
+CONDITIONS = """\
+--genre, --artist, --era or --year and --condition KEY=VALUE are told to the model before the piece;
+midigen doctor -m MODEL lists what it knows. Names match without case, accents, spaces or
+underscores. A model that knows the condition instruments is told some for each sample, too: those
+of a training piece of that genre (or whatever is asked), drawn; meta.instruments says which.
+--condition instruments=piano asks for others. With --program, or --only-asked, none are drawn, and
+the first notes decide."""
+
 PROMPTS = """\
 With --continue or --only-new, or if files are named, the records that are read are prompts. A
 prompt is whole bars: what is new begins with a bar, and an event that is cut off at the prompt's
@@ -224,6 +232,9 @@ def toksample(
         float | None,
         Option("--density", metavar="X", min=0, help="Notes a second (a condition of the model)."),
     ] = None,
+    only_asked: Annotated[
+        bool, Option("--only-asked", help="Draw no instruments that go with what is asked.")
+    ] = False,
     no_grammar: Annotated[
         bool, Option("--no-grammar", help="Also allow ids that decoding has to repair.")
     ] = False,
@@ -333,6 +344,7 @@ def toksample(
         meta={} if year is None else {"year": year},
         task=task,
         controls=controls,
+        draw=not only_asked,
     )
     notes = tokens_made = text_bytes = 0
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
@@ -377,6 +389,7 @@ main = Command(
         ),
     ),
     sections={
+        "CONDITIONS": CONDITIONS,
         "LENGTH": LENGTHS,
         "PROMPTS": PROMPTS,
         "FILLING IN": FILLS,
