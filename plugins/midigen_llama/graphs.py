@@ -125,17 +125,17 @@ def on_cuda(work: Work) -> Recording:
 
     Raises RuntimeError where it cannot be recorded, or gives something else when it is played.
     """
-    device = torch.cuda.current_device()
-    side = torch.cuda.Stream(device)
-    side.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(side):
-        for _ in range(_WARM_UP):
-            wanted = work()
-    torch.cuda.current_stream(device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        found = work()
-    graph.replay()
+    with torch.cuda.device(work().device):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):
+                wanted = work()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            found = work()
+        graph.replay()
     if not torch.allclose(found, wanted, rtol=1e-3, atol=1e-3):
         raise RuntimeError("what was recorded gives other logits")
     return graph.replay, found
