@@ -237,8 +237,10 @@ class ModelVocab:
         )
 
     def with_usual(self, usual: Usual) -> "ModelVocab":
-        """Return this vocabulary with other instruments that go with values."""
-        return ModelVocab.from_json(self.to_json() | {"usual": usual}, self._bar_starts)
+        """Return this vocabulary with instruments that go with values; of others it keeps its own."""
+        fields = self.usual | usual
+        both = {field: self.usual.get(field, {}) | usual.get(field, {}) for field in fields}
+        return ModelVocab.from_json(self.to_json() | {"usual": both}, self._bar_starts)
 
     def extended(
         self, counts: Mapping[str, Mapping[str, int]], *, infill: bool = False

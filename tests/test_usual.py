@@ -99,6 +99,9 @@ def test_a_vocabulary_keeps_them() -> None:
     again = ModelVocab.from_json(json.loads(json.dumps(vocab.to_json())))
     assert again.usual == USUAL == again.extended({"genre": {"folk": 5}}).usual
     assert "usual" not in tiny_vocab().to_json()
+    tuned = again.with_usual({"": {"": [(5, ["bass"])]}, "genre": {"pop": [(5, ["drums"])]}})
+    assert tuned.usual[""] == {"": [(5, ["bass"])]} and tuned.usual["era"] == USUAL["era"]
+    assert tuned.usual["genre"] == USUAL["genre"] | {"pop": [(5, ["drums"])]}
 
 
 def test_toksample_draws_for_each_sample_and_says_so(run: Runner) -> None:
