@@ -237,7 +237,7 @@ class ModelVocab:
         )
 
     def with_usual(self, usual: Usual) -> "ModelVocab":
-        """Return this vocabulary with instruments that go with values; of others it keeps its own."""
+        """Return this vocabulary with these instruments; of other values it keeps its own."""
         fields = self.usual | usual
         both = {field: self.usual.get(field, {}) | usual.get(field, {}) for field in fields}
         return ModelVocab.from_json(self.to_json() | {"usual": both}, self._bar_starts)
