@@ -11,6 +11,7 @@ from ctypes import c_int, c_size_t, c_void_p
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MOST = 2**31 - 1
+HUGE_PAGE = 2 << 20
 _MOST_MMAP = 32 << 20
 """What older versions of glibc take at most."""
 
@@ -62,11 +63,14 @@ def take_huge_pages(size: int = 2 << 30) -> None:
 
 
 def ask_for_huge_pages(start: int, end: int) -> None:
-    """Ask that what is not yet touched of addresses `start` to `end` be huge pages, on Linux."""
+    """Ask that whole huge pages within addresses `start` to `end` be such, on Linux.
+
+    What has been touched before stays as it is.
+    """
     libc = ctypes.CDLL(None)
     if not (hasattr(libc, "madvise") and hasattr(mmap, "MADV_HUGEPAGE")):
         return
     libc.madvise.argtypes = (c_void_p, c_size_t, c_int)
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    if end > first:
-        libc.madvise(first, end - first, mmap.MADV_HUGEPAGE)
+    first, last = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+    if last > first:
+        libc.madvise(first, last - first, mmap.MADV_HUGEPAGE)

@@ -28,10 +28,10 @@ decides, within 1,024 bytes."""
 CONDITIONS = """\
 --genre, --artist, --era or --year and --condition KEY=VALUE are told to the model before the piece;
 midigen doctor -m MODEL lists what it knows. Names match without case, accents, spaces or
-underscores. A model that knows the condition instruments is told some for each sample, too: those
-of a training piece of that genre (or whatever is asked), drawn; meta.instruments says which.
---condition instruments=piano asks for others. With --program, or --only-asked, none are drawn, and
-the first notes decide."""
+underscores. For each sample that has no prompt, a model that knows the condition instruments is
+told some, too: those of a training piece of that genre (or whatever is asked), drawn;
+meta.instruments says which. --condition instruments=piano asks for others. With --program, or
+--only-asked, none are drawn, and the first notes decide."""
 
 PROMPTS = """\
 With --continue or --only-new, or if files are named, the records that are read are prompts. A

@@ -5,7 +5,7 @@ knows nothing of Python. The structures here are those of step.c.
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache, reduce
 from pathlib import Path
@@ -170,7 +170,7 @@ class NativeDecoder(nn.Module):
         """Return an empty cache for `batch` rows of up to `length` places."""
         c = self.config
         where = torch.device("cpu")
-        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, _empty)
+        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, torch.empty)
 
     def step(self, ids: Tensor, cache: Cache) -> Tensor:
         """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
@@ -217,7 +217,11 @@ class NativeDecoder(nn.Module):
         """Return where values are, for as long as this decoder is."""
         size = -(-values.nbytes // LINE) * LINE
         if len(self._free) < size:
-            self._free = _empty((max(size, CHUNK),), dtype=torch.uint8)
+            # In huge pages: they are read from front to back, again and again. (Not so the cache,
+            # of which much may never be written: its pages would all be there from the start.)
+            self._free = torch.empty(max(size, CHUNK), dtype=torch.uint8)
+            start = self._free.data_ptr()
+            ask_for_huge_pages(start, start + len(self._free))
         taken, self._free = self._free.split((size, len(self._free) - size))
         kept = taken[: values.nbytes].view(values.dtype).view(values.shape)
         self._kept.append(kept.copy_(values))
@@ -242,13 +246,6 @@ class NativeDecoder(nn.Module):
             whole = _padded(whole, 1, self._depth).unflatten(1, (-1, 4))
         blocks = whole.unflatten(0, (-1, BLOCK)).transpose(1, 2)
         return Matrix(self._keep(blocks), self._keep(scale), self._keep(sums), N, K)
-
-
-def _empty(shape: Sequence[int], **options: Any) -> Tensor:
-    """Return `torch.empty`, in huge pages: what is read from front to back, again and again."""
-    made = torch.empty(shape, **options)
-    ask_for_huge_pages(made.data_ptr(), made.data_ptr() + made.nbytes)
-    return made
 
 
 def _addresses(tensors: list[Tensor]) -> Any:
