@@ -170,6 +170,8 @@ def bench(name: str, rounds: int) -> dict[str, Any]:
         labels += ["plain_fp32"]
     elif importlib.util.find_spec("transformers"):
         labels += ["transformers_fp32", "transformers_autocast"]
+    else:
+        print(f"{name}: transformers is not there, so nothing to compare with", file=sys.stderr)
     with torch.device("meta"):
         shape = plugin.build(plugin.Config(**case.config), case.vocab_size)
     count = sum(weight.numel() for weight in shape.parameters())
