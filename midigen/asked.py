@@ -16,6 +16,9 @@ LISTED = 20
 Asked = dict[str, list[str]]
 """{field: values}, fields in the order of the vocabulary's."""
 
+EMPHASIS = ((20, 2.0), (100, 1.5))
+"""(pieces, guidance): what fewer training pieces had changes little unless it is emphasised."""
+
 
 def known(vocab: ModelVocab, field: str, name: str) -> str | None:
     """Return the model's own spelling of `name`, or None if it does not know it.
@@ -45,6 +48,18 @@ def read_conditions(
             raise UsageError(f"--condition {text!r} is not KEY=VALUE")
         found.setdefault(field, []).append(value)
     return found
+
+
+def usual_guidance(vocab: ModelVocab, asked: Mapping[str, Sequence[str]]) -> float:
+    """Return the guidance that goes with the rarest value asked, as `EMPHASIS` says; else 1.
+
+    A model without BOS has nothing to read unasked, and no guidance but 1.
+    """
+    if vocab.bos is None:
+        return 1.0
+    counts = [vocab.counts[field][value] for field in asked for value in asked[field]]
+    found = (guidance for few, guidance in EMPHASIS if min(counts, default=few) < few)
+    return next(found, 1.0)
 
 
 def resolve(vocab: ModelVocab, names: Mapping[str, Sequence[str]]) -> Asked:

@@ -9,7 +9,8 @@ import pytest
 from conftest import Runner
 from tiny_model import save_tiny, some_merges, tiny_vocab, tok_of
 
-from midigen.asked import era_near
+from midigen.asked import era_near, usual_guidance
+from midigen.modelvocab import ModelVocab
 from midigen.tokenizers import tokenizer_of
 
 STARTER = """\
@@ -54,6 +55,35 @@ def starter(folder: Path) -> dict[str, str]:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(STARTER)
     return {"PYTHONPATH": str(folder)}
+
+
+def test_what_few_training_pieces_had_is_asked_for_with_guidance(run: Runner) -> None:
+    genres = {"pop": 100, "rock": 99, "hymn": 20, "march": 19}
+    save_tiny(run.folder / "m", tiny_vocab(conditions={"genre": genres, "era": {"1980s": 3}}))
+
+    def made(*options: str) -> list[dict[str, Any]]:
+        return read(run("toksample", "-m", "m", "--bars", "1", "--seed", "4", *options).out)
+
+    def guidance(*options: str) -> float:
+        [record] = made(*options)
+        found: float = record["gen"]["settings"]["guidance"]
+        return found
+
+    assert guidance() == guidance("--genre", "pop") == 1
+    assert guidance("--genre", "Rock") == guidance("--genre", "hymn", "--genre", "pop") == 1.5
+    assert guidance("--genre", "march") == guidance("--genre", "pop", "--year", "1984") == 2
+    for said in ("0", "1", "3.5"):
+        assert guidance("--genre", "march", "--guidance", said) == float(said)
+    assert made("--genre", "rock") == made("--genre", "rock", "--guidance", "1.5")
+    assert made("--genre", "rock") != made("--genre", "rock", "--guidance", "1")
+
+
+def test_without_bos_there_is_no_guidance() -> None:
+    base, conditions = tiny_vocab(), {"genre": {"jazz": 3}}
+    for specials, guidance in ((True, 2), (False, 1)):
+        vocab = ModelVocab(base.base, base.tok, specials=specials, conditions=conditions)
+        assert usual_guidance(vocab, {"genre": ["jazz"]}) == guidance
+        assert usual_guidance(vocab, {}) == 1
 
 
 def test_records_say_what_made_them(run: Runner, model: Path) -> None:

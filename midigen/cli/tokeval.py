@@ -155,8 +155,8 @@ def tokeval(
 
 
 CONDITIONS = """\
---conditions asks the model for N samples of each value of a field, as toksample draws them without
-options, with --guidance 1 and 2, and has a small classifier say which value each is most like. The
+--conditions asks the model for N samples of each value of a field, as toksample draws them, but
+with --guidance 1 and with 2, and has a small classifier say which value each is most like. The
 classifier is trained on the records that the model was trained on; its accuracy on the others
 (real) says how far to believe it. One object a value: field, value, chance (what guessing would
 give), real, real_pieces, unasked (the share that is taken for the value of samples of which nothing
