@@ -48,7 +48,7 @@ class Settings:
 
 
 AS_TOKSAMPLE = Settings(temperature=1.0, top_p=0.97)
-"""What toksample draws by without options."""
+"""What toksample draws by without options, where nothing rare is asked for."""
 
 
 def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) -> list[int | None]:
