@@ -177,7 +177,7 @@ def toksample(
             metavar="X",
             min=0,
             max=20,
-            help="How much the conditions count: 0 not, 1 as learned (1; 1.5 or 2 for what is rare).",
+            help="How much the conditions count: 0 not, 1 as learned (1; 1.5 or 2 for rare ones).",
         ),
     ] = None,
     repetition: Annotated[
