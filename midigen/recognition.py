@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from midigen.asked import Asked, known_values
+from midigen.asked import Asked, known_values, usual_guidance
 from midigen.conditions import condition_values
 from midigen.errors import MidigenError
 from midigen.features import features
@@ -146,13 +146,19 @@ def _share(told: np.ndarray, number: int) -> float:
     return round(float((told == number).mean()), 4)
 
 
+def usual_of(pieces: Pieces) -> dict[str, float]:
+    """Return the guidance that toksample gives without being told one, of every value."""
+    vocab = pieces.loaded.vocab
+    return {value: usual_guidance(vocab, {pieces.name: [value]}) for value in pieces.values()}
+
+
 def sample_each(
-    loaded: Loaded, pieces: Pieces, count: int, bars: int, guidance: float, seed: int
+    pieces: Pieces, count: int, bars: int, guidance: Mapping[str, float], seed: int
 ) -> dict[str, list[Record]]:
-    """Return `count` samples of every value that can be told apart, drawn as toksample draws."""
+    """Return `count` samples of each value, drawn as toksample draws with its guidance."""
     return {
-        value: _sampled(loaded, {pieces.name: [value]}, count, bars, guidance, seed)
-        for value in pieces.values()
+        value: _sampled(pieces.loaded, {pieces.name: [value]}, count, bars, own, seed)
+        for value, own in guidance.items()
     }
 
 
@@ -194,17 +200,28 @@ def tell_conditions(
     with run.rejects(rejects, strict) as faulty, run.output(output, force=force) as out:
         for record in run.progress(RecordReader(paths, faulty)):
             pieces.add(record)
-        values = pieces.values()
-        ways = {f"guidance_{g}": float(g) for g in (1, 2) if g == 1 or loaded.vocab.bos is not None}
+        usual = usual_of(pieces)
+        guidances = (1.0, 2.0) if loaded.vocab.bos is not None else (1.0,)
+        ways = {f"guidance_{own:.0f}": dict.fromkeys(usual, own) for own in guidances}
+        # What is drawn above as toksample would draw it is not drawn twice.
+        ways["usual"] = {value: own for value, own in usual.items() if own not in guidances}
         samples = {
-            way: sample_each(loaded, pieces, count, bars, guidance, seed)
+            way: sample_each(pieces, count, bars, guidance, seed)
             for way, guidance in run.progress(ways.items(), unit="way")
         }
-        unasked = _sampled(loaded, {}, count * len(values), bars, 1.0, seed)
+        samples["usual"] |= {
+            value: samples[f"guidance_{own:.0f}"][value]
+            for value, own in usual.items()
+            if own in guidances
+        }
+        unasked = _sampled(loaded, {}, count * len(usual), bars, 1.0, seed)
         writer = RecordWriter(out, flush=True)
         for line in recognise(pieces, samples, unasked):
+            own = line["usual_guidance"] = usual[line["value"]]
             writer.write(line)
-            shares = ", ".join(f"{line[way]:.0%} with {way.replace('_', ' ')}" for way in ways)
+            names = {way: f"with {way.replace('_', ' ')}" for way in ways}
+            names["usual"] = f"as toksample draws them ({own:g})"
+            shares = ", ".join(f"{line[way]:.0%} {name}" for way, name in names.items())
             run.message(
                 f"{line['value']}: recognised {line['real']:.0%} of {line['real_pieces']} real"
                 f" pieces; of {line['samples']} samples {shares}; of {len(unasked)} unasked"

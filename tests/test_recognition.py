@@ -3,7 +3,6 @@
 import inspect
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -93,21 +92,27 @@ def test_one_value_alone_cannot_be_told_apart(tiny: Loaded) -> None:
         pieces.values()
 
 
-def test_the_command_writes_a_line_a_value(run: Runner, tmp_path: Path) -> None:
-    vocab = tiny_vocab(conditions={"genre": {"pop": 8, "jazz": 8}})
+def test_the_command_writes_a_line_a_value(run: Runner) -> None:
+    vocab = tiny_vocab(conditions={"genre": {"pop": 200, "jazz": 8}})
     save_tiny(run.folder / "m", vocab)
     (run.folder / "in.jsonl").write_bytes(lines_of(songs()))
     options = ("--conditions", "-n", "2", "--bars", "1")
     done = run("tokeval", "-m", "m", *options, "in.jsonl", env={"OMP_NUM_THREADS": "1"})
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [line["value"] for line in lines] == ["pop", "jazz"]
-    assert all(0 <= line[way] <= 1 for line in lines for way in ("guidance_1", "guidance_2"))
+    assert all(0 <= line[f"guidance_{k}"] <= 1 for line in lines for k in (1, 2))
+    # Enough pieces of one and few of the other: drawn as one of the two.
+    assert [(line["usual_guidance"], line["usual"]) for line in lines] == [
+        (1, lines[0]["guidance_1"]),
+        (2, lines[1]["guidance_2"]),
+    ]
     for line in lines:
         taken = line["guidance_2_taken_for"]
         assert sum(taken.values()) == line["samples"]
         assert taken.get(line["value"], 0) / line["samples"] == pytest.approx(line["guidance_2"])
     assert sum(line["unasked"] for line in lines) == pytest.approx(1)
     assert "by chance 50%" in done.err and "of 4 unasked" in done.err
+    assert "as toksample draws them (2)" in done.err
     refused = run("tokeval", "-m", "m", *options, "--field", "era", "in.jsonl", code=1)
     assert "fewer than two values of era" in refused.err
 
@@ -118,3 +123,15 @@ def test_samples_are_drawn_as_toksample_draws_without_options() -> None:
     assert options["guidance"].default is None and AS_TOKSAMPLE.guidance == 1
     for name in AS_TOKSAMPLE.__dataclass_fields__.keys() - {"guidance"}:
         assert options[name].default == getattr(AS_TOKSAMPLE, name), name
+
+
+def test_a_way_between_is_drawn_of_its_own(run: Runner) -> None:
+    vocab = tiny_vocab(conditions={"genre": {"pop": 200, "jazz": 50}})
+    save_tiny(run.folder / "m", vocab)
+    (run.folder / "in.jsonl").write_bytes(lines_of(songs()))
+    options = ("--conditions", "-n", "3", "--bars", "1", "in.jsonl")
+    done = run("tokeval", "-m", "m", *options, env={"OMP_NUM_THREADS": "1"})
+    pop, jazz = map(json.loads, done.out.splitlines())
+    assert (pop["usual_guidance"], jazz["usual_guidance"]) == (1, 1.5)
+    assert pop["usual_taken_for"] == pop["guidance_1_taken_for"]
+    assert sum(jazz["usual_taken_for"].values()) == 3

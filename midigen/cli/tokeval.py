@@ -156,12 +156,13 @@ def tokeval(
 
 CONDITIONS = """\
 --conditions asks the model for N samples of each value of a field, as toksample draws them, but
-with --guidance 1 and with 2, and has a small classifier say which value each is most like. The
-classifier is trained on the records that the model was trained on; its accuracy on the others
-(real) says how far to believe it. One object a value: field, value, chance (what guessing would
-give), real, real_pieces, unasked (the share that is taken for the value of samples of which nothing
-was asked), samples, guidance_1 and guidance_2 (shares that were recognised), guidance_1_taken_for
-and guidance_2_taken_for (how many samples for which value)."""
+with --guidance 1, with 2, and with what toksample gives without the option (usual), and has a small
+classifier say which value each is most like. The classifier is trained on the records that the
+model was trained on; its accuracy on the others (real) says how far to believe it. One object a
+value: field, value, chance (what guessing would give), real, real_pieces, unasked (the share that
+is taken for the value of samples of which nothing was asked), samples, guidance_1, guidance_2 and
+usual (shares that were recognised), guidance_1_taken_for, guidance_2_taken_for and usual_taken_for
+(how many samples for which value), and usual_guidance."""
 
 
 CONTRAST = """\
