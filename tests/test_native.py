@@ -17,12 +17,12 @@ from midigen_llama import native, plugin
 from midigen_llama.beginning import can_copy
 from midigen_llama.config import LlamaConfig
 from midigen_llama.decoder import Decoder
+from midigen_llama.kept import Kept
 from midigen_llama.model import Llama
 from midigen_llama.native import NativeDecoder, libraries, library
 from torch import Tensor
 
 from midigen.errors import MidigenError
-from midigen.layers.cache import Cache
 
 V = 100
 BUILDS = list(libraries())
@@ -106,41 +106,47 @@ def test_rows_padded_on_the_left_give_the_same_logits(build: ctypes.CDLL) -> Non
         torch.testing.assert_close(found[1, 5:], model(ids[1:, :7])[0], atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("unit", [1, 9])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
-    precision: str, build: ctypes.CDLL
+    precision: str, unit: int, build: ctypes.CDLL
 ) -> None:
-    """Row 1 is shorter; row 2 begins anew in the middle; then row 0 is done."""
-    decoder, ids = made(SHAPES["groups"]).decoder(precision), some_ids(3, 20)
+    """Row 1 is shorter; row 2 begins anew in the middle; then row 0 is done. Places count units:
+    all in one piece of memory, and in three.
+    """
+    decoder, ids = made(SHAPES["groups"]).decoder(precision), some_ids(3, 20 * unit)
 
-    def empty(rows: int, length: int) -> Cache:
-        cache = decoder.new_cache(rows, length)
-        for kept in cache.keys + cache.values:
-            kept.fill_(math.nan)
+    def read(cache: Kept, rows: list[int], begin: int, end: int) -> Tensor:
+        return decoder.step(ids[rows, begin * unit : end * unit], cache)
+
+    def empty(rows: int, length: int) -> Kept:
+        cache = decoder.new_cache(rows, length * unit)
+        cache.memory.fill_(math.nan)
         return cache
 
-    def begun(place: int, end: int) -> Cache:
+    def begun(place: int, end: int) -> Kept:
         cache = empty(1, end)
-        cache.length = place
-        cache.starts[:] = place
+        cache.length = place * unit
+        cache.starts[:] = place * unit
         return cache
 
     def alone(row: int, begin: int, end: int) -> Tensor:
-        return decoder.step(ids[row : row + 1, begin:end], begun(begin, end))[0]
+        return read(begun(begin, end), [row], begin, end)[0]
 
     cache = empty(3, 30)
-    cache.starts[:] = torch.tensor([0, 4, 2])
-    first = decoder.step(ids[:, :10], cache)
-    assert torch.equal(first[0], alone(0, 0, 10)) and torch.equal(first[1, 4:], alone(1, 4, 10))
+    cache.starts[:] = torch.tensor([0, 4, 2]) * unit
+    first = read(cache, [0, 1, 2], 0, 10)
+    assert torch.equal(first[0], alone(0, 0, 10))
+    assert torch.equal(first[1, 4 * unit :], alone(1, 4, 10))
     other = begun(7, 10)
-    decoder.step(ids[2:, 7:10], other)
+    read(other, [2], 7, 10)
     cache.put(2, other)
-    second = decoder.step(ids[:, 10:11], cache)
-    assert torch.equal(second[2, 0], alone(2, 7, 11)[-1])
+    second = read(cache, [0, 1, 2], 10, 11)
+    assert torch.equal(second[2], alone(2, 7, 11)[-unit:])
     cache.select(torch.tensor([2, 1]))
-    last = decoder.step(ids[[2, 1], 11:13], cache)
-    assert torch.equal(last[0], alone(2, 7, 13)[-2:])
-    assert torch.equal(last[1], alone(1, 4, 13)[-2:])
+    last = read(cache, [2, 1], 11, 13)
+    assert torch.equal(last[0], alone(2, 7, 13)[-2 * unit :])
+    assert torch.equal(last[1], alone(1, 4, 13)[-2 * unit :])
 
 
 @pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES)
@@ -154,6 +160,14 @@ def test_a_row_is_the_same_bit_for_bit_whatever_is_beside_it(
     for row in (0, 3, 18):
         alone = steps(decoder, ids[row : row + 1], 4, *[1] * 5)
         assert torch.equal(alone[0], together[row])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_any_number_of_rows_gives_the_same_bits(precision: str, build: ctypes.CDLL) -> None:
+    decoder, ids = made(SHAPES["inner width of several pieces"]).decoder(precision), some_ids(17, 3)
+    alone = torch.cat([steps(decoder, row, 3) for row in ids.split(1)])
+    for rows in range(2, 18):
+        assert torch.equal(steps(decoder, ids[:rows], 1, 2), alone[:rows]), rows
 
 
 def narrowed(weight: torch.Tensor, precision: str) -> torch.Tensor:

@@ -1,23 +1,60 @@
 """Keys and values of what has been read, for sampling one id at a time."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from midigen.errors import MidigenError
 
 
-class Cache:
-    """Preallocated keys and values of every layer: two (B, G, L, D) tensors a layer.
+class Places:
+    """Places of rows of different lengths, which are padded on the left.
 
-    Rows of different lengths are padded on the left: row b holds what it has read in places
-    ``starts[b]..length-1``, and nothing before is ever looked at. Models that see differences of
-    places only need no more; others count from a row's start (`places`).
+    Row b holds what it has read in places ``starts[b]..length-1``, and nothing before is ever
+    looked at. Models that see differences of places only need no more; others count from a row's
+    start (`places`).
 
-    length: places in use, the same in every row. starts: (B,) int64, 0 for full rows; set it before
-    the first `step`. make: `torch.empty` where places that were not written are not even read.
+    capacity: places there are. length: places in use, the same in every row. starts: (B,) int64,
+    0 for full rows; set it before the first `step`.
     """
+
+    def __init__(self, batch: int, capacity: int, device: torch.device) -> None:
+        self.capacity = capacity
+        self.starts = torch.zeros(batch, device=device, dtype=torch.int64)
+        self.length = 0
+
+    @property
+    def batch(self) -> int:
+        return len(self.starts)
+
+    def advance(self, count: int) -> None:
+        self.length += count
+
+    def check_room(self, count: int) -> None:
+        """Raise MidigenError where `count` more places do not fit."""
+        if self.length + count > self.capacity:
+            raise MidigenError(
+                f"{self.length} + {count} places do not fit a cache of {self.capacity}"
+            )
+
+    def places(self, count: int) -> Tensor:
+        """Return (B, count) int64: how far the next places are behind their row's start.
+
+        0 for places of padding.
+        """
+        new = torch.arange(self.length, self.length + count, device=self.starts.device)
+        return (new - self.starts[:, None]).clamp(min=0)
+
+    def rewind(self, length: int) -> None:
+        """Forget what was read from place `length` on."""
+        self.length = min(self.length, length)
+
+    def moves(self, rows: Tensor) -> Tensor:
+        """Return those of `rows` (int64 indices) that get another place, as indices into it."""
+        return (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
+
+
+class Cache(Places):
+    """Preallocated keys and values of every layer: two (B, G, L, D) tensors a layer."""
 
     def __init__(
         self,
@@ -28,21 +65,11 @@ class Cache:
         head: int,
         device: torch.device,
         dtype: torch.dtype,
-        make: Callable[..., Tensor] = torch.zeros,
     ) -> None:
+        super().__init__(batch, capacity, device)
         shape = (batch, groups, capacity, head)
-        self.keys = [make(shape, device=device, dtype=dtype) for _ in range(layers)]
-        self.values = [make(shape, device=device, dtype=dtype) for _ in range(layers)]
-        self.starts = torch.zeros(batch, device=device, dtype=torch.int64)
-        self.length = 0
-
-    @property
-    def batch(self) -> int:
-        return len(self.starts)
-
-    @property
-    def capacity(self) -> int:
-        return self.keys[0].shape[2]
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
+        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(layers)]
 
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store (B, G, T, D) behind `length`; return all keys and values up to there.
@@ -53,9 +80,6 @@ class Cache:
         self.keys[layer][:, :, self.length : end] = key
         self.values[layer][:, :, self.length : end] = value
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-
-    def advance(self, count: int) -> None:
-        self.length += count
 
     def mask(self, count: int) -> Tensor | None:
         """Return bool (B or 1, 1, count, length + count), True where `count` new places may look.
@@ -75,28 +99,13 @@ class Cache:
             mask = mask | (places == new)
         return mask
 
-    def places(self, count: int) -> Tensor:
-        """Return (B, count) int64: how far the next places are behind their row's start.
-
-        0 for places of padding.
-        """
-        new = torch.arange(self.length, self.length + count, device=self.starts.device)
-        return (new - self.starts[:, None]).clamp(min=0)
-
-    def check_room(self, count: int) -> None:
-        """Raise MidigenError where `count` more places do not fit."""
-        if self.length + count > self.capacity:
-            raise MidigenError(
-                f"{self.length} + {count} places do not fit a cache of {self.capacity}"
-            )
-
     def select(self, rows: Tensor) -> None:
         """Keep these rows (int64 indices), in this order: others are done.
 
         What was read moves, and only where a row gets another place: a copy of the whole cache
         takes as long as dozens of steps.
         """
-        place = (rows != torch.arange(len(rows), device=rows.device)).nonzero().flatten()
+        place = self.moves(rows)
         for kept in self.keys + self.values:
             read = kept[:, :, : self.length]
             read[place] = read[rows[place]]
@@ -110,7 +119,3 @@ class Cache:
         for mine, theirs in zip(self.keys + self.values, other.keys + other.values, strict=True):
             mine[row, :, :end] = theirs[0, :, :end]
         self.starts[row] = other.starts[0]
-
-    def rewind(self, length: int) -> None:
-        """Forget what was read from place `length` on."""
-        self.length = min(self.length, length)

@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from ctypes import c_double, c_int, c_int64, c_void_p
 from functools import cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from midigen.errors import MidigenError
-from midigen.layers.cache import Cache
 from midigen.memory import ask_for_huge_pages
 from midigen_llama.config import LlamaConfig
 from midigen_llama.folding import folded_head, folded_layers, turns
+from midigen_llama.kept import PLACES, Kept
 
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
-VERSION = 2
+VERSION = 3
 """Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
 LINE, CHUNK = 64, 32 << 20
@@ -68,9 +68,8 @@ class Step(ctypes.Structure):
         ("ids", c_void_p),
         ("starts", c_void_p),
         ("length", c_int64),
-        ("capacity", c_int64),
-        ("keys", c_void_p),
-        ("values", c_void_p),
+        ("rows", c_int64),
+        ("kept", c_void_p),
         ("turns", c_void_p),
         ("result", c_void_p),
     )
@@ -102,7 +101,9 @@ def libraries() -> Iterator[ctypes.CDLL]:
 def _is_ours(found: ctypes.CDLL) -> bool:
     """Return whether a library was built from the structures of this file."""
     sizes = (ctypes.sizeof(Model), ctypes.sizeof(Layer), ctypes.sizeof(Step))
-    return hasattr(found, "midigen_layout") and found.midigen_layout() == _mixed(VERSION, *sizes)
+    return hasattr(found, "midigen_layout") and found.midigen_layout() == _mixed(
+        VERSION, PLACES, *sizes
+    )
 
 
 def _mixed(*numbers: int) -> int:
@@ -166,35 +167,31 @@ class NativeDecoder(nn.Module):
                 logits=self._matrix(folded_head(model)),
             )
 
-    def new_cache(self, batch: int, length: int) -> Cache:
+    def new_cache(self, batch: int, length: int) -> Kept:
         """Return an empty cache for `batch` rows of up to `length` places."""
         c = self.config
-        where = torch.device("cpu")
-        return Cache(batch, length, c.layers, c.groups, c.head, where, self._kept_in, torch.empty)
+        return Kept(batch, length, c.layers, c.groups, c.head, self._kept_in)
 
-    def step(self, ids: Tensor, cache: Cache) -> Tensor:
+    def step(self, ids: Tensor, cache: Kept) -> Tensor:
         """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
 
         Raises MidigenError where the cache has no room for them.
         """
         B, T = ids.shape
         cache.check_room(T)
-        kept, c = cache.keys[0], self.config
-        wanted = (B, c.groups, cache.capacity, c.head)
-        if kept.shape != wanted or kept.dtype != self._kept_in or len(cache.keys) != c.layers:
+        kept = cache.memory
+        if cache.batch != B or kept.dtype != self._kept_in or not self._fits(kept.shape):
             raise MidigenError(f"{B} rows do not fit a cache of {cache.batch} in {kept.dtype}")
         ids, starts = ids.to(torch.int64).contiguous(), cache.starts.contiguous()
         table, result = self._turned(cache.length + T), torch.empty(B, T, self._vocab)
-        keys, values = _addresses(cache.keys), _addresses(cache.values)
         step = Step(
             B,
             T,
             ids.data_ptr(),
             starts.data_ptr(),
             cache.length,
-            cache.capacity,
-            ctypes.addressof(keys),
-            ctypes.addressof(values),
+            cache.rows,
+            kept.data_ptr(),
             table[cache.length].data_ptr(),
             result.data_ptr(),
         )
@@ -205,6 +202,11 @@ class NativeDecoder(nn.Module):
             raise MidigenError(f"sampling: {FAULTS[fault]}")
         cache.advance(T)
         return result
+
+    def _fits(self, shape: torch.Size) -> bool:
+        """Return whether a cache's memory has the shape of this model's."""
+        c = self.config
+        return shape[1:3] == (c.layers, 2) and shape[4:] == (c.groups, PLACES, c.head)
 
     def _turned(self, count: int) -> Tensor:
         """Return cosines and sines (count or more, 1, D/2, 2) of the first places; they grow."""
@@ -246,11 +248,6 @@ class NativeDecoder(nn.Module):
             whole = _padded(whole, 1, self._depth).unflatten(1, (-1, 4))
         blocks = whole.unflatten(0, (-1, BLOCK)).transpose(1, 2)
         return Matrix(self._keep(blocks), self._keep(scale), self._keep(sums), N, K)
-
-
-def _addresses(tensors: list[Tensor]) -> Any:
-    """Return where tensors are, as an array that C can read."""
-    return (c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
 def _padded(weight: Tensor, dim: int, multiple: int) -> Tensor:

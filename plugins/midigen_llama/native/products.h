@@ -29,12 +29,12 @@
  * read 45 GB/s of weights instead of 28. */
 #define AHEAD 8192
 
-/* Inputs of a block that all rows are multiplied by before the next ones: 64 KiB of fp32, which stay
- * in the second cache. */
-#define PIECE 512
+/* Inputs of a block that all rows are multiplied by before the next ones: 16 KiB of fp32, which stay
+ * in the first cache. */
+#define PIECE 128
 
-/* Rows that are computed together, as many as the registers hold; GROUP of them while a piece of the
- * weights is near. */
+/* Rows that are computed together, as many as the registers hold: TILE by both halves of a block, or
+ * GROUP by one after the other. So of a piece each half is read once. */
 #if defined(__AVX512F__)
 #define TILE 8
 #else
@@ -70,12 +70,21 @@ struct matrix {
 };
 
 /* What is multiplied, and its halves: in fours of 16 bits, with their scale, one row after the other;
- * in tiles (tiles.h) as these want them. */
+ * in tiles (tiles.h) as these want them. side: of each GROUP, if it has more than TILE rows, what one
+ * input is in all of them stands side by side, (K, GROUP): one address is enough for it. */
 struct rows {
-    float *x;
+    float *x, *side;
     uint8_t *upper, *lower;
     float *scale;
 };
+
+/* Write `side` of LANES inputs of a group, from `k` on. */
+static void set_side_by_side(const struct rows *rows, int64_t row, int count, int64_t K, int64_t k) {
+    float *to = rows->side + row * K + k * GROUP;
+    for (int i = 0; i < LANES; i++)
+        for (int r = 0; r < count; r++)
+            to[i * GROUP + r] = rows->x[(row + r) * K + k + i];
+}
 
 /* Multiply `count` rows by a block; `step` blocks on is the one that comes next. */
 typedef void product(const struct matrix *, int64_t block, int64_t step, const struct rows *,
@@ -85,76 +94,103 @@ INLINE int64_t bytes_of(enum precision precision) {
     return precision == FP32 ? 4 : precision == BF16 ? 2 : 1;
 }
 
-/* Add to y (count, BLOCK) what `K` inputs give. Meanwhile, at every second one, so many lines of what
- * comes next are fetched: memory is read while there is something to compute. */
-INLINE void multiply_piece(const char *weights, const float *x, int64_t stride, int64_t K,
-                           int count, enum precision precision, const char *next, int lines,
-                           floats y[][2]) {
-    floats sum[TILE][2];
+/* Add to y (count, 2) what `K` inputs give, of as many halves of a block, from `weights` on. `across`
+ * and `on`: from a row's input to the next row's, and to the next input. Meanwhile, at every second
+ * input, so many lines of what comes next are fetched: memory is read while there is something to
+ * compute. */
+INLINE void multiply_piece(const char *weights, const float *x, int64_t across, int64_t on,
+                           int64_t K, int count, int halves, enum precision precision,
+                           const char *next, int lines, floats *y) {
+    floats sum[GROUP][2];
     for (int r = 0; r < count; r++)
-        for (int half = 0; half < 2; half++)
-            sum[r][half] = y[r][half];
+        for (int half = 0; half < halves; half++)
+            sum[r][half] = y[2 * r + half];
     for (int64_t k = 0; k < K; k++) {
         if (k % 2 == 0)
-            for (int i = 0; i < lines; i++, next += LINE)
-                FETCH(next);
+            for (int i = 0; i < lines; i++)
+                FETCH(next + (k / 2 * lines + i) * LINE);
         floats w[2];
-        for (int half = 0; half < 2; half++) {
+        for (int half = 0; half < halves; half++) {
             const char *from = weights + (k * BLOCK + half * LANES) * bytes_of(precision);
             w[half] = precision == FP32   ? load((const float *)from)
                       : precision == BF16 ? load_bf16((const uint16_t *)from)
                                           : load_int8((const int8_t *)from);
         }
         for (int r = 0; r < count; r++)
-            for (int half = 0; half < 2; half++)
-                sum[r][half] += w[half] * all(x[r * stride + k]);
+            for (int half = 0; half < halves; half++)
+                sum[r][half] += w[half] * all(x[r * across + k * on]);
     }
     for (int r = 0; r < count; r++)
-        for (int half = 0; half < 2; half++)
-            y[r][half] = sum[r][half];
+        for (int half = 0; half < halves; half++)
+            y[2 * r + half] = sum[r][half];
 }
 
 /* Lines that hold two inputs of a block. */
 #define LINES(precision) ((int)(2 * BLOCK * bytes_of(precision) / LINE))
-/* Rows so few that memory is waited for anyway: all lines are theirs. */
-#define ALONE (-1)
 
-/* One function a precision; in each, one way a number of rows, which then stay in registers. */
-#define WAY(rows, precision)                                                                      \
+/* One function a precision; in each, one way a number of rows, which then stay in registers. Rows up
+ * to TILE are so few that memory is waited for anyway: all lines are theirs. */
+#define FEW_ROWS(rows, precision)                                                                 \
     case rows:                                                                                    \
-        if (lines == ALONE)                                                                       \
-            multiply_piece(w, x, K, size, rows < TILE ? rows : TILE, precision, w + AHEAD,        \
-                           LINES(precision), y);                                                  \
-        else                                                                                      \
-            multiply_piece(w, x, K, size, rows < TILE ? rows : TILE, precision, next, lines, y);  \
+        multiply_piece(w, x, K, 1, size, rows < TILE ? rows : TILE, 2, precision, w + AHEAD,      \
+                       LINES(precision), y);                                                      \
+        break;
+#define ROWS_OF_HALF(rows, precision)                                                             \
+    case rows:                                                                                    \
+        multiply_piece(w, x, 1, GROUP, size, rows < GROUP ? rows : GROUP, 1, precision, next,     \
+                       (precision) == INT8 ? lines : LINES(precision) / 2, y);                    \
         break;
 #define PIECE_OF(name, precision)                                                                 \
-    static void name(const char *w, const float *x, int64_t K, int64_t size, int count,           \
-                     const char *next, int lines, floats y[][2]) {                                \
+    static void few_##name(const char *w, const float *x, int64_t K, int64_t size, int count,     \
+                           floats *y) {                                                           \
         switch (count) {                                                                          \
-            WAY(1, precision)                                                                     \
-            WAY(2, precision)                                                                     \
-            WAY(3, precision)                                                                     \
-            WAY(4, precision)                                                                     \
-            WAY(5, precision)                                                                     \
-            WAY(6, precision)                                                                     \
-            WAY(7, precision)                                                                     \
-            WAY(8, precision)                                                                     \
+            FEW_ROWS(1, precision)                                                                \
+            FEW_ROWS(2, precision)                                                                \
+            FEW_ROWS(3, precision)                                                                \
+            FEW_ROWS(4, precision)                                                                \
+            FEW_ROWS(5, precision)                                                                \
+            FEW_ROWS(6, precision)                                                                \
+            FEW_ROWS(7, precision)                                                                \
+            FEW_ROWS(8, precision)                                                                \
+        }                                                                                         \
+    }                                                                                             \
+    static void half_##name(const char *w, const float *x, int64_t size, int count,               \
+                            const char *next, int lines, floats *y) {                             \
+        switch (count) {                                                                          \
+            HALVES_OF(precision)                                                                  \
         }                                                                                         \
     }
+
+#if defined(__AVX512F__)
+#define HALVES_OF(precision)                                                                      \
+    ROWS_OF_HALF(9, precision)                                                                    \
+    ROWS_OF_HALF(10, precision)                                                                   \
+    ROWS_OF_HALF(11, precision)                                                                   \
+    ROWS_OF_HALF(12, precision)                                                                   \
+    ROWS_OF_HALF(13, precision)                                                                   \
+    ROWS_OF_HALF(14, precision)                                                                   \
+    ROWS_OF_HALF(15, precision)                                                                   \
+    ROWS_OF_HALF(16, precision)
+#else
+#define HALVES_OF(precision)                                                                      \
+    ROWS_OF_HALF(5, precision)                                                                    \
+    ROWS_OF_HALF(6, precision)                                                                    \
+    ROWS_OF_HALF(7, precision)                                                                    \
+    ROWS_OF_HALF(8, precision)
+#endif
 
 PIECE_OF(piece_fp32, FP32)
 PIECE_OF(piece_bf16, BF16)
 PIECE_OF(piece_int8, INT8)
 
-typedef void piece(const char *w, const float *x, int64_t K, int64_t size, int count,
-                   const char *next, int lines, floats y[][2]);
+typedef void few(const char *w, const float *x, int64_t K, int64_t size, int count, floats *y);
+typedef void half(const char *w, const float *x, int64_t size, int count, const char *next,
+                  int lines, floats *y);
 
 INLINE void multiply_block(const struct matrix *m, int64_t block, int64_t step,
                            const struct rows *rows, int64_t row, int count,
-                           enum precision precision, piece *multiply, floats y[][2]) {
+                           enum precision precision, few *few, half *half, floats y[][2]) {
     const int64_t K = m->inputs, whole = K * BLOCK * bytes_of(precision);
-    const int passes = (count + TILE - 1) / TILE;
     const char *w = (const char *)m->weights + block * whole;
     for (int r = 0; r < count; r++)
         y[r][0] = y[r][1] = (floats){0};
@@ -163,27 +199,28 @@ INLINE void multiply_block(const struct matrix *m, int64_t block, int64_t step,
         const int64_t bytes = size * BLOCK * bytes_of(precision);
         /* Behind the last piece of a block comes the first of this thread's next block. */
         const char *next = w + bytes + (k + size < K ? 0 : (step - 1) * whole);
-        for (int pass = 0; pass < passes; pass++) {
-            const int r = pass * TILE, here = count - r < TILE ? count - r : TILE;
-            const int from = pass * LINES(precision) / passes;
-            const int to = (pass + 1) * LINES(precision) / passes;
-            multiply(w, rows->x + (row + r) * K + k, K, size, here, next + from * size / 2 * LINE,
-                     passes > 1 ? to - from : ALONE, y + r);
-        }
+        if (count <= TILE)
+            few(w, rows->x + row * K + k, K, size, count, &y[0][0]);
+        else
+            for (int i = 0; i < 2; i++) {
+                const int from = i * LINES(precision) / 2, to = (i + 1) * LINES(precision) / 2;
+                half(w + i * LANES * bytes_of(precision), rows->side + row * K + k * GROUP, size,
+                     count, next + from * size / 2 * LINE, to - from, &y[0][i]);
+            }
         w += bytes;
     }
     if (precision == INT8)
-        for (int half = 0; half < 2; half++) {
-            floats scale = load(m->scale + block * BLOCK + half * LANES);
+        for (int i = 0; i < 2; i++) {
+            floats scale = load(m->scale + block * BLOCK + i * LANES);
             for (int r = 0; r < count; r++)
-                y[r][half] *= scale;
+                y[r][i] *= scale;
         }
 }
 
-#define PRODUCT(name, precision, multiply)                                                        \
+#define PRODUCT(name, precision, piece)                                                           \
     static void name(const struct matrix *m, int64_t block, int64_t step,                         \
                      const struct rows *rows, int64_t row, int count, floats y[][2]) {            \
-        multiply_block(m, block, step, rows, row, count, precision, multiply, y);                 \
+        multiply_block(m, block, step, rows, row, count, precision, few_##piece, half_##piece, y); \
     }
 
 PRODUCT(product_fp32, FP32, piece_fp32)

@@ -30,14 +30,17 @@ struct model {
     struct matrix logits; /* V */
 };
 
+/* Places of a piece of what is kept. */
+#define PLACES 64
+
 struct step {
     int64_t batch, count;   /* B, T */
     const int64_t *ids;     /* (B, T) */
     const int64_t *starts;  /* (B,): places before are padding */
     int64_t length;         /* places that are kept by now */
-    int64_t capacity;       /* L */
-    void *const *keys;      /* a layer: (B, G, L, D), in bfloat16 where the weights are narrow */
-    void *const *values;    /* the same */
+    int64_t rows;           /* C: rows that there is memory for, the first B of them in use */
+    void *kept;             /* (L / PLACES, layers, 2, C, G, PLACES, D): keys, then values; in bfloat16
+                             * where the weights are narrow */
     const float *turns;     /* (T, D / 2, 2): cosine and sine of the new places */
     float *result;          /* (B, T, V) */
 };
@@ -49,7 +52,7 @@ struct room {
     float *qkv;         /* (R, (H + 2 G) D) */
     struct rows mixed;  /* (R, H D): what attention found */
     struct rows inner;  /* (R, F) */
-    float *chances;     /* (threads, L) */
+    float *chances;     /* (threads, L), L the places up to the last new one */
 };
 
 struct job {
@@ -84,39 +87,92 @@ static void turn(const float *x, const float *turns, float *to, int64_t D) {
 /* Keys and values are as narrow as weights: bfloat16, or fp32. */
 INLINE int64_t bytes_kept(int is_narrow) { return is_narrow ? 2 : 4; }
 
-/* Load what is kept at `place`. They come from memory in order: so many bytes before they are fetched
- * into the first cache. */
-#define SOON 2048
-INLINE floats kept(const char *from, int64_t place, int is_narrow) {
-    from += place * bytes_kept(is_narrow);
-    if (!is_narrow || place % (2 * LANES) == 0)
-        __builtin_prefetch(from + SOON, 0, 3);
+/* What is kept of one group of one row: where the keys of its first piece of places are, the bytes from
+ * there to their values, and those from a piece to the next. A place has `row` bytes. */
+struct shelf {
+    char *keys;
+    int64_t to_values, to_next, row;
+};
+
+static struct shelf shelf(const struct model *m, const struct step *s, int64_t layer, int64_t b,
+                          int64_t group) {
+    const int64_t row = m->head * bytes_kept(m->precision != FP32);
+    const int64_t one = PLACES * row, side = s->rows * m->groups * one;
+    return (struct shelf){(char *)s->kept + 2 * layer * side + (b * m->groups + group) * one, side,
+                          2 * m->layers * side, row};
+}
+
+INLINE char *key_at(const struct shelf *s, int64_t place) {
+    return s->keys + place / PLACES * s->to_next + place % PLACES * s->row;
+}
+
+/* They come from memory, in order: so many bytes before they are fetched. */
+#define SOON 8192
+
+/* A stretch of places in one piece; `next`: what is read behind it. */
+struct stretch {
+    const char *at, *next;
+    int64_t count;
+};
+
+/* Return the places from `place` on, as far as they lie together; behind the last comes `last`. */
+INLINE struct stretch stretch(const struct shelf *s, const char *first, int64_t place, int64_t end,
+                              const char *last) {
+    const int64_t left = PLACES - place % PLACES;
+    const char *at = first + place / PLACES * s->to_next;
+    return (struct stretch){at + place % PLACES * s->row, place + left < end ? at + s->to_next : last,
+                            place + left < end ? left : end - place};
+}
+
+/* Fetch the place that is `SOON` behind place `i` of a stretch. */
+INLINE void fetch(const struct stretch *s, int64_t i, int64_t row) {
+    const int64_t at = i * row + SOON, size = s->count * row;
+    const char *from = at < size ? s->at + at : s->next + (at - size);
+    for (int64_t line = 0; line < row; line += LINE)
+        __builtin_prefetch(from + line, 0, 2);
+}
+
+INLINE floats kept(const char *from, int64_t d, int is_narrow) {
+    from += d * bytes_kept(is_narrow);
     return is_narrow ? load_bf16((const uint16_t *)from) : load((const float *)from);
 }
 
 #define WIDE 4
 
 /* Write the values' dimensions from `d` on, `wide` LANES of them, by the places' chances. */
-INLINE void mix(const float *chances, const char *values, int64_t d, int64_t from, int64_t end,
-                int64_t D, int wide, int is_narrow, float *to) {
+INLINE void mix(const struct shelf *s, const float *chances, int64_t from, int64_t end, int64_t D,
+                int64_t d, int wide, int is_narrow, float scale, float *to) {
     floats found[WIDE] = {{0}};
-    for (int64_t place = from; place < end; place++)
-        for (int i = 0; i < wide; i++)
-            found[i] += kept(values, place * D + d + i * LANES, is_narrow) * chances[place];
-    for (int i = 0; i < wide; i++)
-        store(to + d + i * LANES, found[i]);
+    const char *values = s->keys + s->to_values;
+    for (int64_t place = from; place < end;) {
+        const struct stretch here = stretch(s, values, place, end, s->keys);
+        for (int64_t i = 0; i < here.count; i++) {
+            fetch(&here, i, D * bytes_kept(is_narrow));
+            for (int j = 0; j < wide; j++)
+                found[j] += kept(here.at + i * D * bytes_kept(is_narrow), d + j * LANES, is_narrow) * chances[place + i];
+        }
+        place += here.count;
+    }
+    for (int j = 0; j < wide; j++)
+        store(to + d + j * LANES, found[j] / scale);
 }
 
-/* Write what a query (D,) finds in places `from` to `end` of a head (L, D). */
-INLINE void attend(const float *q, const char *keys, const char *values, int64_t from, int64_t end,
-                   int64_t D, int is_narrow, float *chances, float *to) {
+/* Write what a query (D,) finds in places `from` to `end`. */
+INLINE void attend(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D,
+                   int is_narrow, float *chances, float *to) {
     float top = -INFINITY;
-    for (int64_t place = from; place < end; place++) {
-        floats sum = {0};
-        for (int64_t d = 0; d < D; d += LANES)
-            sum += load(q + d) * kept(keys, place * D + d, is_narrow);
-        chances[place] = total(sum);
-        top = chances[place] > top ? chances[place] : top;
+    for (int64_t place = from; place < end;) {
+        const char *first_value = key_at(s, from) + s->to_values;
+        const struct stretch here = stretch(s, s->keys, place, end, first_value);
+        for (int64_t i = 0; i < here.count; i++) {
+            floats sum = {0};
+            fetch(&here, i, D * bytes_kept(is_narrow));
+            for (int64_t d = 0; d < D; d += LANES)
+                sum += load(q + d) * kept(here.at + i * D * bytes_kept(is_narrow), d, is_narrow);
+            chances[place + i] = total(sum);
+            top = chances[place + i] > top ? chances[place + i] : top;
+        }
+        place += here.count;
     }
     const int64_t whole = from + (end - from) / LANES * LANES;
     floats sums = {0};
@@ -130,21 +186,28 @@ INLINE void attend(const float *q, const char *keys, const char *values, int64_t
         sum += chances[place] = exponential(all(chances[place] - top))[0];
     int64_t d = 0;
     for (; d + WIDE * LANES <= D; d += WIDE * LANES)
-        mix(chances, values, d, from, end, D, WIDE, is_narrow, to);
+        mix(s, chances, from, end, D, d, WIDE, is_narrow, sum, to);
     for (; d < D; d += LANES)
-        mix(chances, values, d, from, end, D, 1, is_narrow, to);
-    for (d = 0; d < D; d += LANES)
-        store(to + d, load(to + d) / sum);
+        mix(s, chances, from, end, D, d, 1, is_narrow, sum, to);
 }
 
-static void attend_wide(const float *q, const char *keys, const char *values, int64_t from,
-                        int64_t end, int64_t D, float *chances, float *to) {
-    attend(q, keys, values, from, end, D, 0, chances, to);
+/* Of a head of the usual size all of a place is known beforehand, and a query stays in registers. */
+#define USUAL 64
+
+static void attend_wide(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D,
+                        float *chances, float *to) {
+    if (D == USUAL)
+        attend(q, s, from, end, USUAL, 0, chances, to);
+    else
+        attend(q, s, from, end, D, 0, chances, to);
 }
 
-static void attend_narrow(const float *q, const char *keys, const char *values, int64_t from,
-                          int64_t end, int64_t D, float *chances, float *to) {
-    attend(q, keys, values, from, end, D, 1, chances, to);
+static void attend_narrow(const float *q, const struct shelf *s, int64_t from, int64_t end,
+                          int64_t D, float *chances, float *to) {
+    if (D == USUAL)
+        attend(q, s, from, end, USUAL, 1, chances, to);
+    else
+        attend(q, s, from, end, D, 1, chances, to);
 }
 
 /* x / (1 + e^-x), the SiLU of SwiGLU (Shazeer 2020). */
@@ -154,11 +217,25 @@ static void open_gates(const floats *y, float *to) { store(to, silu(y[0]) * y[1]
 
 enum end { WRITE, ADD, OPEN };
 
+/* Lay groups of more than TILE rows out side by side, where that is how they are multiplied. */
+static void set_all_side_by_side(const struct job *job, const struct rows *rows, int64_t K) {
+    const int64_t R = job->step->batch * job->step->count, units = K / LANES;
+    if (R <= TILE || in_halves(job->model->precision))
+        return;
+    EACH(unit, (R - TILE + GROUP - 1) / GROUP * units) {
+        const int64_t row = unit / units * GROUP;
+        const int count = R - row < GROUP ? (int)(R - row) : GROUP;
+        set_side_by_side(rows, row, count, K, unit % units * LANES);
+    }
+    together();
+}
+
 /* Multiply all rows by a matrix, a block for each unit; write (R, to), add, or open the gates. */
 static void multiply(const struct job *job, const struct matrix *m, const struct rows *rows,
                      enum end end, float *to, int64_t width) {
     const int64_t R = job->step->batch * job->step->count;
     product *product = product_of(job->model->precision, R);
+    set_all_side_by_side(job, rows, m->inputs);
     EACH(block, blocks(m)) {
         const int64_t at = block * (end == OPEN ? LANES : BLOCK);
         const int64_t left = width - at < BLOCK ? width - at : BLOCK;
@@ -192,13 +269,13 @@ static void norm_all(const struct job *job) {
     together();
 }
 
-/* Keep D numbers at `at`. */
-static void keep_row(void *to, int64_t at, const float *from, int64_t D, int is_narrow) {
+/* Keep D numbers. */
+static void keep_row(void *to, const float *from, int64_t D, int is_narrow) {
     if (is_narrow)
         for (int64_t d = 0; d < D; d += LANES)
-            store_bf16((uint16_t *)to + at + d, load(from + d));
+            store_bf16((uint16_t *)to + d, load(from + d));
     else
-        memcpy((float *)to + at, from, sizeof(float) * (size_t)D);
+        memcpy(to, from, sizeof(float) * (size_t)D);
 }
 
 /* Keep the new keys, turned, and values. */
@@ -210,10 +287,11 @@ static void keep(const struct job *job, int64_t layer) {
     EACH(unit, s->batch * s->count * G) {
         const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
         float *key = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
-        const int64_t at = ((b * G + group) * s->capacity + s->length + t) * D;
+        const struct shelf own = shelf(m, s, layer, b, group);
+        char *at = key_at(&own, s->length + t);
         turn(key, s->turns + t * D, key, D);
-        keep_row(s->keys[layer], at, key, D, is_narrow);
-        keep_row(s->values[layer], at, key + G * D, D, is_narrow);
+        keep_row(at, key, D, is_narrow);
+        keep_row(at + own.to_values, key + G * D, D, is_narrow);
     }
     together();
 }
@@ -223,18 +301,17 @@ static void look_back(const struct job *job, int64_t layer, int thread) {
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
     const int is_narrow = m->precision != FP32;
-    float *chances = job->room.chances + thread * s->capacity;
+    float *chances = job->room.chances + thread * (s->length + s->count);
     EACH(unit, s->batch * s->count * H) {
         const int64_t row = unit / H, head = unit % H, b = row / s->count, t = row % s->count;
-        const int64_t at = (b * G + head / (H / G)) * s->capacity * D * bytes_kept(is_narrow);
+        const struct shelf own = shelf(m, s, layer, b, head / (H / G));
         /* A place of padding sees itself. */
         const int64_t here = s->length + t;
         const int64_t from = s->starts[b] < here ? s->starts[b] : here;
         float *q = job->room.qkv + (row * (H + 2 * G) + head) * D;
         turn(q, s->turns + t * D, q, D);
-        (is_narrow ? attend_narrow : attend_wide)(
-            q, (const char *)s->keys[layer] + at, (const char *)s->values[layer] + at, from,
-            here + 1, D, chances, job->room.mixed.x + (row * H + head) * D);
+        (is_narrow ? attend_narrow : attend_wide)(q, &own, from, here + 1, D, chances,
+                                                  job->room.mixed.x + (row * H + head) * D);
     }
     together();
 }
@@ -278,6 +355,12 @@ static void run(void *what, int thread) {
     tiles_end(&before);
 }
 
+/* Return the most inputs that a matrix has. */
+static int64_t most_inputs(const struct model *m) {
+    const int64_t most = m->width > m->inner ? m->width : m->inner;
+    return most > m->heads * m->head ? most : m->heads * m->head;
+}
+
 /* Lay parts of a room out behind one another; with no memory, only count it. */
 static size_t lay_out(struct room *room, const struct model *m, const struct step *s, int threads,
                       char *memory) {
@@ -294,16 +377,19 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
 #define ROWS(rows, K)                                                                             \
     do {                                                                                          \
         PART((rows).x, 4 * R * (K));                                                              \
+        (rows).side = side;                                                                       \
         PART((rows).upper, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
         PART((rows).lower, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
         PART((rows).scale, 4 * R);                                                                \
     } while (0)
+    float *side;
+    PART(side, in_halves(m->precision) ? 0 : 4 * whole * (size_t)most_inputs(m));
     PART(room->x, 4 * R * W);
     ROWS(room->normed, W);
     PART(room->qkv, 4 * R * QKV);
     ROWS(room->mixed, HD);
     ROWS(room->inner, F);
-    PART(room->chances, 4 * (size_t)threads * (size_t)s->capacity);
+    PART(room->chances, 4 * (size_t)threads * (size_t)(s->length + s->count));
     return used;
 }
 
@@ -312,9 +398,9 @@ int midigen_kind(int precision) { return kind_of(precision); }
 int midigen_depth(void) { return DEPTH; }
 
 /* What step.c and native.py agree on, in one number. */
-#define VERSION 2
+#define VERSION 3
 int midigen_layout(void) {
-    const size_t numbers[] = {VERSION, sizeof(struct model), sizeof(struct layer),
+    const size_t numbers[] = {VERSION, PLACES, sizeof(struct model), sizeof(struct layer),
                               sizeof(struct step)};
     int mixed = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
