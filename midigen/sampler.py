@@ -61,17 +61,17 @@ def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) ->
     if settings.repetition != 1:
         read = [draft.notes_read() for draft in drafts]
         logits = rules.repetition(logits, read, settings.repetition)
-    allowed = np.stack([draft.allowed() for draft in drafts])
-    has_way = [bool(row.any()) for row in allowed]
+    allowed = np.array([draft.allowed() for draft in drafts])
+    has_way = allowed.any(axis=1)
     # A row without a way on is ended below; until then it must not turn into NaN.
-    allowed[np.logical_not(has_way)] = True
+    allowed[~has_way] = True
     scores = rules.mask(logits, allowed)
     if settings.temperature > 0:
         scores = rules.temperature(scores, settings.temperature)
         scores = rules.top_k(scores, settings.top_k)
         scores = rules.top_p(scores, settings.top_p)
         scores = rules.min_p(scores, settings.min_p)
-        scores = scores + rules.gumbel(np.stack([draft.noise() for draft in drafts]))
+        scores = scores + rules.gumbel(np.array([draft.noise() for draft in drafts]))
     return [
         _first_fitting(row, draft) if goes_on else None
         for row, draft, goes_on in zip(scores, drafts, has_way, strict=True)
@@ -157,10 +157,11 @@ class Rows:
         """Return the logits (B, V), float64, behind ids (B, T)."""
         import torch
 
+        whole = self._tensor(ids)
         with torch.inference_mode():
-            for part in self._tensor(ids).split(CHUNK, dim=1):
+            for part in (whole,) if whole.shape[1] <= CHUNK else whole.split(CHUNK, dim=1):
                 logits = self._model.step(part, cache)
-            return logits[:, -1].cpu().double().numpy()
+            return logits[:, -1].to("cpu", torch.float64).numpy()
 
     def _tensor(self, values: Any) -> "torch.Tensor":
         import torch
