@@ -6,6 +6,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #define LANES 16
 #define INLINE static inline __attribute__((always_inline))
 
@@ -27,11 +31,16 @@ INLINE floats all(float x) {
     return (floats){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
 }
 
-/* bfloat16 is the upper half of a float. */
+/* bfloat16 is the upper half of a float. (GCC 12 widens whole vectors of AVX-512 in two parts.) */
 INLINE floats load_bf16(const uint16_t *from) {
+#if defined(__AVX512F__)
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+    return (floats)_mm512_slli_epi32(wide, 16);
+#else
     halves x;
     memcpy(&x, from, sizeof x);
     return (floats)(__builtin_convertvector(x, words) << 16);
+#endif
 }
 
 /* Round to the nearest, of two as near to the even one. */
@@ -43,14 +52,25 @@ INLINE void store_bf16(uint16_t *to, floats x) {
 }
 
 INLINE floats load_int8(const int8_t *from) {
+#if defined(__AVX512F__)
+    const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from));
+    return (floats)_mm512_cvtepi32_ps(wide);
+#else
     bytes x;
     memcpy(&x, from, sizeof x);
     return __builtin_convertvector(x, floats);
+#endif
 }
 
 INLINE float total(floats x) {
-    typedef float half __attribute__((vector_size(32)));
     typedef float quarter __attribute__((vector_size(16)));
+#if defined(__AVX512F__)
+    const __m512i whole = (__m512i)x;
+    const __m256 a = _mm256_add_ps((__m256)_mm512_castsi512_si256(whole),
+                                   (__m256)_mm512_extracti64x4_epi64(whole, 1));
+    const quarter c = (quarter)_mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+#else
+    typedef float half __attribute__((vector_size(32)));
     half a, b;
     memcpy(&a, &x, sizeof a);
     memcpy(&b, (const char *)&x + sizeof a, sizeof b);
@@ -59,6 +79,7 @@ INLINE float total(floats x) {
     memcpy(&c, &a, sizeof c);
     memcpy(&d, (const char *)&a + sizeof c, sizeof d);
     c += d;
+#endif
     return (c[0] + c[1]) + (c[2] + c[3]);
 }
 
