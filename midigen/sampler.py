@@ -62,9 +62,9 @@ def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) ->
         read = [draft.notes_read() for draft in drafts]
         logits = rules.repetition(logits, read, settings.repetition)
     allowed = np.array([draft.allowed() for draft in drafts])
-    has_way = allowed.any(axis=1)
+    has_way = [bool(row.any()) for row in allowed]
     # A row without a way on is ended below; until then it must not turn into NaN.
-    allowed[~has_way] = True
+    allowed[np.logical_not(has_way)] = True
     scores = rules.mask(logits, allowed)
     if settings.temperature > 0:
         scores = rules.temperature(scores, settings.temperature)

@@ -61,11 +61,17 @@ def top_p(logits: "np.ndarray", p: float) -> "np.ndarray":
 
     if p >= 1:
         return logits
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    chances = np.take_along_axis(softmax(logits), order, axis=-1)
-    before = np.cumsum(chances, axis=-1) - chances
+    size = logits.shape[-1]
+    chances = softmax(logits)
     kept = np.zeros(logits.shape, dtype=bool)
-    np.put_along_axis(kept, order, before < p, axis=-1)
+    # What has less than this adds up to less than is left out: only the others need an order.
+    least = (1 - p) / size
+    rows = (array.reshape(-1, size) for array in (logits, chances, kept))
+    for row, chance, keep in zip(*rows, strict=True):
+        likely = np.flatnonzero(chance >= least)
+        order = likely[np.argsort(-row[likely], kind="stable")]
+        before = np.cumsum(chance[order]) - chance[order]
+        keep[order[before < p]] = True
     return mask(logits, kept)
 
 
