@@ -16,7 +16,7 @@ LISTED = 20
 Asked = dict[str, list[str]]
 """{field: values}, fields in the order of the vocabulary's."""
 
-EMPHASIS = ((20, 2.0), (100, 1.5))
+EMPHASIS = ((10, 3.0), (20, 2.0), (100, 1.5))
 """(pieces, guidance): what fewer training pieces had changes little unless it is emphasised."""
 
 

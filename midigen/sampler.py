@@ -47,7 +47,7 @@ class Settings:
     repetition: float = 1.0
 
 
-AS_TOKSAMPLE = Settings(temperature=1.0, top_p=0.97)
+AS_TOKSAMPLE = Settings(temperature=1.0, top_p=0.99)
 """What toksample draws by without options, where nothing rare is asked for."""
 
 

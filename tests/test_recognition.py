@@ -93,7 +93,7 @@ def test_one_value_alone_cannot_be_told_apart(tiny: Loaded) -> None:
 
 
 def test_the_command_writes_a_line_a_value(run: Runner) -> None:
-    vocab = tiny_vocab(conditions={"genre": {"pop": 200, "jazz": 8}})
+    vocab = tiny_vocab(conditions={"genre": {"pop": 200, "jazz": 18}})
     save_tiny(run.folder / "m", vocab)
     (run.folder / "in.jsonl").write_bytes(lines_of(songs()))
     options = ("--conditions", "-n", "2", "--bars", "1")

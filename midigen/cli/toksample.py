@@ -33,9 +33,9 @@ told some, too: those of a training piece of that genre (or whatever is asked), 
 meta.instruments says which. --condition instruments=piano asks for others. With --program, or
 --only-asked, none are drawn, and the first notes decide.
 
---guidance X writes X times as far from what nobody asked for. What fewer than 20 training pieces
-had is asked for with --guidance 2, fewer than 100 with 1.5, which takes twice the time; all else
-with 1."""
+--guidance X writes X times as far from what nobody asked for. What fewer than 10 training pieces
+had is asked for with --guidance 3, fewer than 20 with 2, fewer than 100 with 1.5, which takes twice
+the time; all else with 1."""
 
 PROMPTS = """\
 With --continue or --only-new, or if files are named, the records that are read are prompts. A
@@ -160,7 +160,7 @@ def toksample(
             max=1,
             help="From the likeliest that together have this chance.",
         ),
-    ] = 0.97,
+    ] = 0.99,
     min_p: Annotated[
         float,
         Option(
@@ -177,7 +177,7 @@ def toksample(
             metavar="X",
             min=0,
             max=20,
-            help="How much the conditions count: 0 not, 1 as learned (1; 1.5 or 2 for rare ones).",
+            help="How much the conditions count: 0 not, 1 as learned (1; 1.5 to 3 for rare ones).",
         ),
     ] = None,
     repetition: Annotated[
