@@ -157,9 +157,8 @@ class Rows:
         """Return the logits (B, V), float64, behind ids (B, T)."""
         import torch
 
-        whole = self._tensor(ids)
         with torch.inference_mode():
-            for part in (whole,) if whole.shape[1] <= CHUNK else whole.split(CHUNK, dim=1):
+            for part in self._tensor(ids).split(CHUNK, dim=1):
                 logits = self._model.step(part, cache)
             return logits[:, -1].to("cpu", torch.float64).numpy()
 

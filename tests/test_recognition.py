@@ -119,7 +119,7 @@ def test_the_command_writes_a_line_a_value(run: Runner) -> None:
 
 def test_samples_are_drawn_as_toksample_draws_without_options() -> None:
     options = inspect.signature(toksample).parameters
-    # How rare what is asked is decides the guidance; both ways are told.
+    # How rare what is asked is decides the guidance; that is told as a way of its own.
     assert options["guidance"].default is None and AS_TOKSAMPLE.guidance == 1
     for name in AS_TOKSAMPLE.__dataclass_fields__.keys() - {"guidance"}:
         assert options[name].default == getattr(AS_TOKSAMPLE, name), name

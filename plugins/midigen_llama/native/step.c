@@ -87,8 +87,8 @@ static void turn(const float *x, const float *turns, float *to, int64_t D) {
 /* Keys and values are as narrow as weights: bfloat16, or fp32. */
 INLINE int64_t bytes_kept(int is_narrow) { return is_narrow ? 2 : 4; }
 
-/* What is kept of one group of one row: where the keys of its first piece of places are, the bytes from
- * there to their values, and those from a piece to the next. A place has `row` bytes. */
+/* What is kept of one group of one row: where the keys of its first piece of places are, the bytes
+ * from there to their values, and those from a piece to the next. A place has `row` bytes. */
 struct shelf {
     char *keys;
     int64_t to_values, to_next, row;
@@ -148,8 +148,9 @@ INLINE void mix(const struct shelf *s, const float *chances, int64_t from, int64
         const struct stretch here = stretch(s, values, place, end, s->keys);
         for (int64_t i = 0; i < here.count; i++) {
             fetch(&here, i, D * bytes_kept(is_narrow));
+            const char *at = here.at + i * D * bytes_kept(is_narrow);
             for (int j = 0; j < wide; j++)
-                found[j] += kept(here.at + i * D * bytes_kept(is_narrow), d + j * LANES, is_narrow) * chances[place + i];
+                found[j] += kept(at, d + j * LANES, is_narrow) * chances[place + i];
         }
         place += here.count;
     }
@@ -165,10 +166,11 @@ INLINE void attend(const float *q, const struct shelf *s, int64_t from, int64_t 
         const char *first_value = key_at(s, from) + s->to_values;
         const struct stretch here = stretch(s, s->keys, place, end, first_value);
         for (int64_t i = 0; i < here.count; i++) {
+            const char *at = here.at + i * D * bytes_kept(is_narrow);
             floats sum = {0};
             fetch(&here, i, D * bytes_kept(is_narrow));
             for (int64_t d = 0; d < D; d += LANES)
-                sum += load(q + d) * kept(here.at + i * D * bytes_kept(is_narrow), d, is_narrow);
+                sum += load(q + d) * kept(at, d, is_narrow);
             chances[place + i] = total(sum);
             top = chances[place + i] > top ? chances[place + i] : top;
         }
