@@ -84,7 +84,7 @@ def check(job: Job) -> tuple[Job, Counter[str], float]:
     ways = [(s, li) for li in (BYTES if is_text else LIMITS) for s in SETTINGS]
     for number, (settings, limits) in enumerate(cycle(ways)):
         left = job.count - found["samples"]
-        if left <= 0 or number == 2 * len(ways):
+        if left <= 0 or number == 4 * len(ways):
             break
         count = min(left, -(-job.count // len(ways)))
         request = Request(
