@@ -20,7 +20,20 @@
 /* Tries after which a waiting thread lets others run. */
 #define PATIENCE 512
 
-typedef void work(void *what, int thread);
+/* A thread's place in a job: which part of it is being done, and whose lot it takes from. */
+struct worker {
+    int thread, whose;
+    uint32_t part;
+    int64_t units, begin, count; /* of the part; and the lot that it takes from */
+};
+
+typedef void work(void *what, struct worker *me);
+
+/* The units of a part lie in one lot a thread; who is done with its own takes from the others'. So
+ * what a thread reads stands together, and the number that it counts in is mostly its own. */
+struct lot {
+    _Alignas(64) atomic_ullong taken; /* the part, and below its 32 bits the units taken of it */
+};
 
 static struct {
     pthread_mutex_t lock, call; /* call: one caller at a time */
@@ -33,7 +46,8 @@ static struct {
     atomic_int left;        /* threads that are not done with it */
     atomic_uint turn;       /* counts what `together` has parted */
     atomic_int arrived;     /* threads that wait in `together` */
-    atomic_llong next;      /* the next unit of a part that nobody has */
+    uint32_t part;          /* counts parts, job after job */
+    struct lot lots[MOST_THREADS];
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .call = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
@@ -48,17 +62,42 @@ static inline void relax(int tries) {
 #endif
 }
 
-/* Take a unit of the current part; at least as many as there are when all are taken. */
-static inline int64_t take(void) {
-    return atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+static inline void look_at(struct worker *me, int whose) {
+    me->whose = whose;
+    me->begin = me->units * whose / pool.size;
+    me->count = me->units * (whose + 1) / pool.size - me->begin;
 }
 
-/* Wait for all threads; then the next part begins with its unit 0. */
+/* Take a unit of the part; -1 when all are taken. */
+static inline int64_t next(struct worker *me) {
+    for (int lots = 0; lots < pool.size; lots++) {
+        atomic_ullong *taken = &pool.lots[me->whose].taken;
+        unsigned long long seen = atomic_load_explicit(taken, memory_order_relaxed);
+        /* Who has not begun with this part sees to its own. */
+        while (seen >> 32 == me->part && (int64_t)(uint32_t)seen < me->count)
+            if (atomic_compare_exchange_weak_explicit(taken, &seen, seen + 1, memory_order_relaxed,
+                                                      memory_order_relaxed))
+                return me->begin + (int64_t)(uint32_t)seen;
+        look_at(me, (me->whose + 1) % pool.size);
+    }
+    return -1;
+}
+
+/* Begin a part of so many units; every thread does, in the same order. Take the first unit. */
+static inline int64_t first(struct worker *me, int64_t units) {
+    me->units = units;
+    me->part++;
+    look_at(me, me->thread);
+    atomic_store_explicit(&pool.lots[me->thread].taken, (unsigned long long)me->part << 32,
+                          memory_order_relaxed);
+    return next(me);
+}
+
+/* Wait for all threads. */
 static inline void together(void) {
     unsigned turn = atomic_load_explicit(&pool.turn, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&pool.arrived, 1, memory_order_acq_rel) == pool.size - 1) {
         atomic_store_explicit(&pool.arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
         atomic_store_explicit(&pool.turn, turn + 1, memory_order_release);
         return;
     }
@@ -102,7 +141,7 @@ static void *help(void *argument) {
         me.seen = next_job(me.seen);
         /* Nobody waits for a thread that has no part in a job: all it may look at is this number. */
         if (me.thread < (int)(me.seen % JOB)) {
-            pool.work(pool.what, me.thread);
+            pool.work(pool.what, &(struct worker){.thread = me.thread, .part = pool.part});
             atomic_fetch_sub_explicit(&pool.left, 1, memory_order_release);
         }
     }
@@ -138,7 +177,7 @@ static int start(int size) {
     return size < pool.started ? size : pool.started;
 }
 
-/* Let `size` threads do `work(what, thread)`, and wait for all of them. */
+/* Let `size` threads do `work(what, me)`, and wait for all of them. */
 static void work_together(int size, work *work, void *what) {
     pthread_mutex_lock(&pool.call);
     size = size < 1 ? 1 : start(size);
@@ -148,14 +187,15 @@ static void work_together(int size, work *work, void *what) {
     pool.what = what;
     atomic_store(&pool.left, size - 1);
     atomic_store(&pool.arrived, 0);
-    atomic_store(&pool.next, 0);
     atomic_store(&pool.job, (atomic_load(&pool.job) / JOB + 1) * JOB + (unsigned)size);
     if (pool.asleep)
         pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
-    work(what, 0);
+    struct worker me = {.part = pool.part};
+    work(what, &me);
     for (int i = 0; atomic_load_explicit(&pool.left, memory_order_acquire); i++)
         relax(i);
+    pool.part = me.part;
     pthread_mutex_unlock(&pool.call);
 }
 

@@ -86,8 +86,8 @@ static void set_side_by_side(const struct rows *rows, int64_t row, int count, in
             to[i * GROUP + r] = rows->x[(row + r) * K + k + i];
 }
 
-/* Multiply `count` rows by a block; `step` blocks on is the one that comes next. */
-typedef void product(const struct matrix *, int64_t block, int64_t step, const struct rows *,
+/* Multiply `count` rows by a block. */
+typedef void product(const struct matrix *, int64_t block, const struct rows *,
                      int64_t row, int count, floats y[][2]);
 
 INLINE int64_t bytes_of(enum precision precision) {
@@ -187,9 +187,8 @@ typedef void few(const char *w, const float *x, int64_t K, int64_t size, int cou
 typedef void half(const char *w, const float *x, int64_t size, int count, const char *next,
                   int lines, floats *y);
 
-INLINE void multiply_block(const struct matrix *m, int64_t block, int64_t step,
-                           const struct rows *rows, int64_t row, int count,
-                           enum precision precision, few *few, half *half, floats y[][2]) {
+INLINE void multiply_block(const struct matrix *m, int64_t block, const struct rows *rows,
+                           int64_t row, int count, enum precision precision, few *few, half *half, floats y[][2]) {
     const int64_t K = m->inputs, whole = K * BLOCK * bytes_of(precision);
     const char *w = (const char *)m->weights + block * whole;
     for (int r = 0; r < count; r++)
@@ -197,8 +196,8 @@ INLINE void multiply_block(const struct matrix *m, int64_t block, int64_t step,
     for (int64_t k = 0; k < K; k += PIECE) {
         const int64_t size = K - k < PIECE ? K - k : PIECE;
         const int64_t bytes = size * BLOCK * bytes_of(precision);
-        /* Behind the last piece of a block comes the first of this thread's next block. */
-        const char *next = w + bytes + (k + size < K ? 0 : (step - 1) * whole);
+        /* Behind a block lies this thread's next one. */
+        const char *next = w + bytes;
         if (count <= TILE)
             few(w, rows->x + row * K + k, K, size, count, &y[0][0]);
         else
@@ -218,9 +217,9 @@ INLINE void multiply_block(const struct matrix *m, int64_t block, int64_t step,
 }
 
 #define PRODUCT(name, precision, piece)                                                           \
-    static void name(const struct matrix *m, int64_t block, int64_t step,                         \
-                     const struct rows *rows, int64_t row, int count, floats y[][2]) {            \
-        multiply_block(m, block, step, rows, row, count, precision, few_##piece, half_##piece, y); \
+    static void name(const struct matrix *m, int64_t block, const struct rows *rows, int64_t row, \
+                     int count, floats y[][2]) {                                                  \
+        multiply_block(m, block, rows, row, count, precision, few_##piece, half_##piece, y);      \
     }
 
 PRODUCT(product_fp32, FP32, piece_fp32)
@@ -272,9 +271,8 @@ INLINE void multiply_fours(const struct matrix *m, int64_t block, const struct r
                 joined(m, block, half, upper[r][half], lower[r][half], rows->scale[row + r]);
 }
 
-static void product_fours(const struct matrix *m, int64_t block, int64_t step,
-                          const struct rows *rows, int64_t row, int count, floats y[][2]) {
-    (void)step;
+static void product_fours(const struct matrix *m, int64_t block, const struct rows *rows,
+                          int64_t row, int count, floats y[][2]) {
     for (; count > FOURS_TILE; count -= FOURS_TILE, row += FOURS_TILE, y += FOURS_TILE)
         multiply_fours(m, block, rows, row, FOURS_TILE, y);
     if (count == 1)

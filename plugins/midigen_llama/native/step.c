@@ -59,9 +59,11 @@ struct job {
     const struct model *model;
     const struct step *step;
     struct room room;
+    struct worker *me; /* every thread has a job of its own, with this */
 };
 
-#define EACH(unit, units) for (int64_t unit; (unit = take()) < (units);)
+#define EACH(unit, units)                                                                          \
+    for (int64_t unit = first(job->me, units); unit >= 0; unit = next(job->me))
 
 INLINE int64_t blocks(const struct matrix *m) { return (m->outputs + BLOCK - 1) / BLOCK; }
 
@@ -244,13 +246,16 @@ static void multiply(const struct job *job, const struct matrix *m, const struct
         for (int64_t row = 0; row < R; row += GROUP) {
             const int count = R - row < GROUP ? (int)(R - row) : GROUP;
             floats y[GROUP][2];
-            product(m, block, pool.size, rows, row, count, y);
+            product(m, block, rows, row, count, y);
             for (int r = 0; r < count; r++) {
                 float *here = to + (row + r) * width + at;
                 if (end == OPEN)
                     open_gates(y[r], here);
-                else if (end == WRITE && left == BLOCK)
-                    memcpy(here, y[r], sizeof y[r]);
+                else if (left == BLOCK)
+                    for (int half = 0; half < 2; half++) {
+                        float *there = here + half * LANES;
+                        store(there, end == ADD ? load(there) + y[r][half] : y[r][half]);
+                    }
                 else
                     for (int64_t i = 0; i < left; i++)
                         here[i] = (end == ADD ? here[i] : 0.0f) + y[r][i / LANES][i % LANES];
@@ -280,40 +285,53 @@ static void keep_row(void *to, const float *from, int64_t D, int is_narrow) {
         memcpy(to, from, sizeof(float) * (size_t)D);
 }
 
-/* Keep the new keys, turned, and values. */
-static void keep(const struct job *job, int64_t layer) {
+/* Keep the new key, turned, and value of a group, unit (row, G). */
+static void keep(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
     const int is_narrow = m->precision != FP32;
-    EACH(unit, s->batch * s->count * G) {
-        const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
-        float *key = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
-        const struct shelf own = shelf(m, s, layer, b, group);
-        char *at = key_at(&own, s->length + t);
-        turn(key, s->turns + t * D, key, D);
-        keep_row(at, key, D, is_narrow);
-        keep_row(at + own.to_values, key + G * D, D, is_narrow);
-    }
-    together();
+    const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
+    float *key = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
+    const struct shelf own = shelf(m, s, layer, b, group);
+    char *at = key_at(&own, s->length + t);
+    turn(key, s->turns + t * D, key, D);
+    keep_row(at, key, D, is_narrow);
+    keep_row(at + own.to_values, key + G * D, D, is_narrow);
 }
 
-static void look_back(const struct job *job, int64_t layer, int thread) {
+/* Look back with the queries of a group. */
+static void look(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
     const int is_narrow = m->precision != FP32;
-    float *chances = job->room.chances + thread * (s->length + s->count);
-    EACH(unit, s->batch * s->count * H) {
-        const int64_t row = unit / H, head = unit % H, b = row / s->count, t = row % s->count;
-        const struct shelf own = shelf(m, s, layer, b, head / (H / G));
-        /* A place of padding sees itself. */
-        const int64_t here = s->length + t;
-        const int64_t from = s->starts[b] < here ? s->starts[b] : here;
+    float *chances = job->room.chances + job->me->thread * (s->length + s->count);
+    const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
+    const struct shelf own = shelf(m, s, layer, b, group);
+    /* A place of padding sees itself. */
+    const int64_t here = s->length + t;
+    const int64_t from = s->starts[b] < here ? s->starts[b] : here;
+    for (int64_t head = group * (H / G); head < (group + 1) * (H / G); head++) {
         float *q = job->room.qkv + (row * (H + 2 * G) + head) * D;
         turn(q, s->turns + t * D, q, D);
         (is_narrow ? attend_narrow : attend_wide)(q, &own, from, here + 1, D, chances,
                                                   job->room.mixed.x + (row * H + head) * D);
+    }
+}
+
+/* Keep keys and values of all rows, and look back. One new place needs no other row's. */
+static void attend_all(const struct job *job, int64_t layer) {
+    const int64_t units = job->step->batch * job->step->count * job->model->groups;
+    const int is_one = job->step->count == 1;
+    if (!is_one) {
+        EACH(unit, units) { keep(job, layer, unit); }
+        together();
+    }
+    EACH(unit, units) {
+        if (is_one)
+            keep(job, layer, unit);
+        look(job, layer, unit);
     }
     together();
 }
@@ -327,8 +345,10 @@ static void halve_all(const struct job *job, const struct rows *rows, int64_t K)
     together();
 }
 
-static void run(void *what, int thread) {
-    const struct job *job = what;
+static void run(void *what, struct worker *me) {
+    struct job mine = *(const struct job *)what;
+    mine.me = me;
+    const struct job *job = &mine;
     const struct model *m = job->model;
     const struct step *s = job->step;
     const struct room *room = &job->room;
@@ -343,8 +363,7 @@ static void run(void *what, int thread) {
         const struct layer *l = &m->layer[layer];
         norm_all(job);
         multiply(job, &l->qkv, &room->normed, WRITE, room->qkv, (m->heads + 2 * m->groups) * D);
-        keep(job, layer);
-        look_back(job, layer, thread);
+        attend_all(job, layer);
         halve_all(job, &room->mixed, m->heads * D);
         multiply(job, &l->out, &room->mixed, ADD, room->x, W);
         norm_all(job);

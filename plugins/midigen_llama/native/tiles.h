@@ -56,13 +56,12 @@ INLINE void fetch_tiles(const char *w) {
 }
 
 /* `row` is a multiple of sixteen. What is behind the last row is multiplied, too, and left there. */
-static void product_pairs(const struct matrix *m, int64_t block, int64_t step,
-                          const struct rows *rows, int64_t row, int count, floats y[][2]) {
+static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
+                          int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
     const char *w = (const char *)m->weights + block * bytes * BLOCK;
     const char *high = (const char *)rows->upper + row * bytes;
     const char *low = (const char *)rows->lower + row * bytes;
-    (void)step;
     sums_zero();
     for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
@@ -84,13 +83,12 @@ static void product_pairs(const struct matrix *m, int64_t block, int64_t step,
 }
 
 /* The same of bytes in fours: a tile reads sixteen fours of half a block. */
-static void product_tiled_fours(const struct matrix *m, int64_t block, int64_t step,
-                                const struct rows *rows, int64_t row, int count, floats y[][2]) {
+static void product_tiled_fours(const struct matrix *m, int64_t block, const struct rows *rows,
+                                int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH);
     const char *w = (const char *)m->weights + block * K * BLOCK;
     const char *upper = (const char *)rows->upper + row * K;
     const char *lower = (const char *)rows->lower + row * K;
-    (void)step;
     sums_zero();
     for (int64_t k = 0; k < K; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
