@@ -121,7 +121,7 @@ def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
 
     def empty(rows: int, length: int) -> Kept:
         cache = decoder.new_cache(rows, length * unit)
-        cache.memory.fill_(math.nan)
+        cache.memory.fill_(-1 if cache.memory.dtype == torch.int8 else math.nan)  # -1: a scale of NaN
         return cache
 
     def begun(place: int, end: int) -> Kept:
@@ -170,20 +170,23 @@ def test_any_number_of_rows_gives_the_same_bits(precision: str, build: ctypes.CD
         assert torch.equal(steps(decoder, ids[:rows], 1, 2), alone[:rows]), rows
 
 
-def narrowed(weight: torch.Tensor, precision: str) -> torch.Tensor:
-    """Return weights that the precision holds exactly."""
+def narrowed(weight: torch.Tensor, precision: str, dim: int = 1) -> torch.Tensor:
+    """Return numbers that the precision holds exactly; in int8 with a scale along `dim`."""
     if precision == "bf16":
         return weight.bfloat16().float()
-    scale = weight.abs().amax(1, keepdim=True) / 127
+    scale = weight.abs().amax(dim, keepdim=True) / 127
     return (weight / scale).round() * scale
 
 
-def with_narrow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let attention see keys and values in bf16, as they are kept beside narrow weights."""
+def with_narrow_keys(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    """Let attention see keys and values as they are kept beside narrow weights."""
     whole = F.scaled_dot_product_attention
 
+    def kept(x: Tensor) -> Tensor:
+        return narrowed(x, precision, dim=-1)
+
     def narrow(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return whole(q, k.bfloat16().float(), v.bfloat16().float(), *args, **kwargs)
+        return whole(q, kept(k), kept(v), *args, **kwargs)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", narrow)
 
@@ -197,7 +200,7 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
 ) -> None:
     plain = LlamaConfig(width=64, layers=2, head=16, hidden=101, copies=False)
     model = made(replace(plain, **shape))
-    with_narrow_keys(monkeypatch)
+    with_narrow_keys(monkeypatch, precision)
     with torch.no_grad():
         for weight in model.parameters():
             # Norms of 1 and a power of 2 for attention: what is folded in changes no digit.
@@ -205,9 +208,14 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
         ids = some_ids(2, 20)
         logits = steps(model.decoder(precision), ids, 10, *[1] * 10)
         whole = model(ids)
-    # Where 16 bits count of what is multiplied, a key is rounded the other way now and then.
-    share = 5e-4 if precision == "int8" else 3e-4 if "_step_amx" in build._name else 2e-4
-    torch.testing.assert_close(logits, whole, atol=share * float(whole.abs().max()), rtol=0)
+    # A key is rounded the other way now and then, more often where 16 bits count of what is multiplied.
+    in_16_bits = {"bf16": ("_step_amx",), "int8": ("_step_amx", "_step_vnni")}[precision]
+    share = 1e-4
+    if any(name in build._name for name in in_16_bits):
+        share = 3e-4 if precision == "bf16" else 1e-3
+    far, most = (logits - whole).abs(), float(whole.abs().max())
+    assert float(far.max()) <= share * most
+    assert float(far.square().mean().sqrt()) <= 0.15 * share * most
 
 
 def test_without_the_library_or_for_odd_heads_it_is_pytorch(

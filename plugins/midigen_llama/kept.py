@@ -13,16 +13,16 @@ PLACES = 64
 class Kept(Places):
     """Keys and values of every layer, in pieces of places: memory is taken as it is written.
 
-    memory: (pieces, layers, 2, B, G, PLACES, D); keys, then values. What is read at every step lies
-    together, in huge pages where the system has them, and the rest is not there yet: a window that
-    is never filled costs nothing.
+    memory: (pieces, layers, 2, B, G, PLACES, row); keys, then values, `row` numbers each. What is
+    read at every step lies together, in huge pages where the system has them, and the rest is not
+    there yet: a window that is never filled costs nothing.
     """
 
     def __init__(
-        self, batch: int, capacity: int, layers: int, groups: int, head: int, dtype: torch.dtype
+        self, batch: int, capacity: int, layers: int, groups: int, row: int, dtype: torch.dtype
     ) -> None:
         super().__init__(batch, capacity, torch.device("cpu"))
-        shape = (-(-capacity // PLACES), layers, 2, batch, groups, PLACES, head)
+        shape = (-(-capacity // PLACES), layers, 2, batch, groups, PLACES, row)
         self.memory = torch.empty(shape, dtype=dtype)
         start = self.memory.data_ptr()
         ask_for_huge_pages(start, start + self.memory.nbytes)

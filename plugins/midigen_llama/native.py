@@ -24,16 +24,21 @@ from midigen_llama.kept import PLACES, Kept
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
-VERSION = 3
+VERSION = 4
 """Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
 LINE, CHUNK = 64, 32 << 20
 """Bytes: of a line of a cache, and of what is taken at once for weights, behind one another."""
 WIDEST = 1 << 16
 """Inputs of a matrix: of more, whole numbers of int8 would not fit 32 bits."""
+MOST_HEAD, MOST_PLACES = 512, 1 << 16
+"""Of keys and values in bytes, for the same reason."""
 PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
 """`enum precision` of products.h; the library says how it wants them."""
 IN_FOURS, IN_PAIRS = 3, 4
+KEPT = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
+"""What keys and values are kept in; those in bytes have a scale in fp32 behind them."""
+SCALE = 4
 FAULTS = {1: "no memory for a step", 2: "an id that is not in the vocabulary"}
 
 
@@ -114,17 +119,17 @@ def _mixed(*numbers: int) -> int:
 def can_step(config: LlamaConfig, weight: Tensor) -> bool:
     """Return whether there is a compiled step for such a model, where its weights are."""
     fits = config.head % LANES == 0 and weight.dtype == torch.float32
-    fits = fits and max(config.width, config.inner) < WIDEST
+    fits = fits and max(config.width, config.inner) < WIDEST and config.head <= MOST_HEAD
     return fits and weight.device.type == "cpu" and library() is not None
 
 
 class NativeDecoder(nn.Module):
     """`Llama` for sampling: `new_cache` and `step` as there. Its cache holds keys in its own order.
 
-    precision: of the weights, one of `PRECISIONS`. Beside narrow ones keys and values are kept in
-    bf16, and what is multiplied has 16 bits (in bf16 without AMX 32); all else is fp32. A row's
-    logits are the same to the last bit whatever is read beside it, and whatever the number of
-    threads.
+    precision: of the weights, one of `PRECISIONS`; keys and values are kept as narrow, in int8 each
+    with a scale. What narrow weights are multiplied by has 16 bits (in bf16 without AMX 32); all else
+    is fp32. A row's logits are the same to the last bit whatever is read beside it, and whatever the
+    number of threads.
     """
 
     is_compiled = True
@@ -137,7 +142,8 @@ class NativeDecoder(nn.Module):
         c = self.config = model.config
         self._kind = int(found.midigen_kind(PRECISIONS[precision]))
         self._depth = int(found.midigen_depth())
-        self._kept_in = torch.float32 if precision == "fp32" else torch.bfloat16
+        self._kept_in = KEPT[precision]
+        self._row = c.head + (SCALE if precision == "int8" else 0)
         self._kept: list[Tensor] = []  # what the structures point at
         self._free = torch.empty(0, dtype=torch.uint8)  # where more of it goes
         self._vocab = len(model.model.embed_tokens.weight)
@@ -168,9 +174,14 @@ class NativeDecoder(nn.Module):
             )
 
     def new_cache(self, batch: int, length: int) -> Kept:
-        """Return an empty cache for `batch` rows of up to `length` places."""
+        """Return an empty cache for `batch` rows of up to `length` places.
+
+        Raises MidigenError where these are too many for bytes.
+        """
         c = self.config
-        return Kept(batch, length, c.layers, c.groups, c.head, self._kept_in)
+        if self._kept_in == torch.int8 and length >= MOST_PLACES:
+            raise MidigenError(f"int8 has room for fewer than {MOST_PLACES} places, not {length}")
+        return Kept(batch, length, c.layers, c.groups, self._row, self._kept_in)
 
     def step(self, ids: Tensor, cache: Kept) -> Tensor:
         """Read ids (B, T) behind what the cache holds; return logits (B, T, V).
@@ -206,7 +217,7 @@ class NativeDecoder(nn.Module):
     def _fits(self, shape: torch.Size) -> bool:
         """Return whether a cache's memory has the shape of this model's."""
         c = self.config
-        return shape[1:3] == (c.layers, 2) and shape[4:] == (c.groups, PLACES, c.head)
+        return shape[1:3] == (c.layers, 2) and shape[4:] == (c.groups, PLACES, self._row)
 
     def _turned(self, count: int) -> Tensor:
         """Return cosines and sines (count or more, 1, D/2, 2) of the first places; they grow."""

@@ -4,8 +4,9 @@ The 34-million-parameter `llama` (width 512, 8 layers, vocabulary 1,024, untrain
 weights on all sides, 512 new tokens: one sample at a time and 16 side by side, in fp32, bf16 and
 int8; `transformers`' generate with its cache in fp32. How fast memory is read is measured in the
 same run (the dot product of two halves of a gigabyte that was written before, by all cores). Then
-1,024 tokens, against a forward pass over all that is there for every token, which is timed at every
-32nd length and added up. Whole processes: 1,024 tokens of the starter model, and `import torch`;
+1,024 tokens, against a forward pass in fp32 over all that is there for every token, by this model and
+by `transformers`' (which computes the last logits only), timed at every 32nd length and added up.
+Whole processes: 1,024 tokens of the starter model, and `import torch`;
 and when the bars of `toksample --stream` are there, against when they would be played.
 Sides take turns; numbers are medians of the rounds. Prints a line of JSON for each part.
 """
@@ -78,14 +79,23 @@ def writing(loaded: Loaded, precision: str, rows: int, tokens: int) -> Callable[
     return work
 
 
-def generating(loaded: Loaded, tokens: int) -> Callable[[], Any]:
-    """Return `transformers`' generate with the same weights."""
-    from transformers import GenerationConfig
+HAS_TRANSFORMERS = importlib.util.find_spec("transformers") is not None
 
+
+def their_model(loaded: Loaded) -> Any:
+    """Return the model of `transformers` with the same weights."""
     ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
     model = hugging_face(loaded.model.config, len(loaded.vocab), LONG, **ends).eval()
     missing = model.load_state_dict(loaded.model.state_dict(), strict=False)
     assert not missing.unexpected_keys
+    return model
+
+
+def generating(loaded: Loaded, tokens: int) -> Callable[[], Any]:
+    """Return `transformers`' generate."""
+    from transformers import GenerationConfig
+
+    model = their_model(loaded)
     asked = GenerationConfig(
         max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True, top_k=0, use_cache=True
     )
@@ -117,7 +127,7 @@ def bench_batch(loaded: Loaded, rounds: int) -> dict[str, Any]:
     }
     # Of what torch has, what reads fastest: a sum takes a quarter longer.
     works["memory"] = lambda: one.dot(other)
-    if importlib.util.find_spec("transformers"):
+    if HAS_TRANSFORMERS:
         works["transformers"] = generating(loaded, NEW)
     took = taking_turns(works, rounds)
     count = sum(weight.numel() for weight in loaded.model.parameters())
@@ -151,27 +161,38 @@ def bench_anew(loaded: Loaded, rounds: int) -> dict[str, Any]:
     model = loaded.model
     step = for_sampling(model, "fp32")
 
-    def anew() -> float:
+    def again(forward: Callable[[torch.Tensor], Any]) -> float:
         total = 0.0
         with torch.inference_mode():
             for length in range(STEP, LONG + 1, STEP):
-                total += STEP * seconds(lambda n=length: model(ids[:, :n]))
+                total += STEP * seconds(lambda n=length: forward(ids[:, :n]))
         return total
 
     with torch.inference_mode():
         whole, cache = model(ids), step.new_cache(1, LONG)
         one = torch.cat([step.step(ids[:, i : i + 1], cache) for i in range(LONG)], dim=1)
+    anew = {"midigen": lambda: again(model)}
+    if HAS_TRANSFORMERS:
+        theirs = their_model(loaded)
+        anew["transformers"] = lambda: again(
+            lambda x: theirs(x, use_cache=False, logits_to_keep=1).logits
+        )
     write = {kind: writing(loaded, kind, 1, LONG) for kind in BYTES}
     rows = []
     for turn in range(rounds + 1):
-        row = [anew(), *map(seconds, write.values())]
+        row = [*(work() for work in anew.values()), *map(seconds, write.values())]
         rows += [row] if turn else []
     took = [statistics.median(column) for column in zip(*rows, strict=True)]
+    anew_s = dict(zip(anew, took, strict=False))
+    write_s = dict(zip(write, took[len(anew) :], strict=True))
     return {
         "tokens": LONG,
-        "anew_s": round(took[0], 1),
-        "midigen_s": {kind: round(s, 2) for kind, s in zip(write, took[1:], strict=True)},
-        "times": {kind: round(took[0] / s, 1) for kind, s in zip(write, took[1:], strict=True)},
+        "anew_s": rounded(anew_s, 1),
+        "midigen_s": rounded(write_s, 2),
+        "times": {
+            who: rounded({kind: whole_s / s for kind, s in write_s.items()}, 1)
+            for who, whole_s in anew_s.items()
+        },
         "largest_difference_of_logits": float(f"{(whole - one).abs().max():.1e}"),
     }
 

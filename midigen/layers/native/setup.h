@@ -37,12 +37,12 @@ static inline void tiles_load(const struct tiles *tiles) {
 }
 
 /* Set tiles up for this thread. oneDNN has tiles of its own, and sets them up once for several
- * products: `before` is what it goes on with. */
-static inline void tiles_begin(struct tiles *before) {
+ * products: `before` is what it goes on with. The first `many` tiles have `rows` rows. */
+static inline void tiles_begin(struct tiles *before, int many, int rows) {
     struct tiles mine = {.palette = 1};
     for (int i = 0; i < TILES; i++) {
         mine.bytes[i] = TILE_BYTES;
-        mine.rows[i] = TILE_ROWS;
+        mine.rows[i] = (uint8_t)(i < many && rows < TILE_ROWS ? rows : TILE_ROWS);
     }
     __asm__ volatile("sttilecfg %0" : "=m"(*before));
     tiles_load(&mine);

@@ -29,7 +29,7 @@ static void body(void *argument) {
     struct job *job = argument;
     int thread = atomic_fetch_add(&job->threads, 1);
     struct tiles before;
-    tiles_begin(&before);
+    tiles_begin(&before, TILES, TILE_ROWS);
     for (int64_t unit; (unit = atomic_fetch_add(&job->next, 1)) < job->units;)
         job->task(job->what, unit, thread);
     tiles_end(&before);

@@ -188,7 +188,8 @@ typedef void half(const char *w, const float *x, int64_t size, int count, const 
                   int lines, floats *y);
 
 INLINE void multiply_block(const struct matrix *m, int64_t block, const struct rows *rows,
-                           int64_t row, int count, enum precision precision, few *few, half *half, floats y[][2]) {
+                           int64_t row, int count, enum precision precision, few *few, half *half,
+                           floats y[][2]) {
     const int64_t K = m->inputs, whole = K * BLOCK * bytes_of(precision);
     const char *w = (const char *)m->weights + block * whole;
     for (int r = 0; r < count; r++)
@@ -289,8 +290,8 @@ static void product_fours(const struct matrix *m, int64_t block, const struct ro
 #define product_fours 0
 #endif
 
-/* Return what a row is multiplied by in 16 bits: x = scale * (256 * (upper - 128) + lower). */
-INLINE float scale_of(const float *x, int64_t K) {
+/* Return the largest of numbers (K,), without their signs; a little more than 0 if all are 0. */
+INLINE float largest(const float *x, int64_t K) {
     floats most = {0};
     for (int64_t k = 0; k < K; k += LANES) {
         floats v = load(x + k);
@@ -299,8 +300,11 @@ INLINE float scale_of(const float *x, int64_t K) {
     float top = 1e-30f;
     for (int i = 0; i < LANES; i++)
         top = most[i] > top ? most[i] : top;
-    return top / 32767.0f;
+    return top;
 }
+
+/* Return what a row is multiplied by in 16 bits: x = scale * (256 * (upper - 128) + lower). */
+INLINE float scale_of(const float *x, int64_t K) { return largest(x, K) / 32767.0f; }
 
 INLINE void write_halves(const float *x, int64_t K, float per, uint8_t *upper, uint8_t *lower) {
     for (int64_t k = 0; k < K; k++) {

@@ -2,15 +2,15 @@
  *
  * For one row a step is bound by reading the weights once, and by how often threads wait for one
  * another. All is computed in fp32; weights may be narrower (products.h), and what meets them then
- * has 16 bits there, as keys and values have where they are kept. Python calls
+ * has 16 bits there; keys and values are kept as narrow (attention.h). Python calls
  * `midigen_step` through ctypes (native.py), which has the same structures.
  *
  * Rows of a step: B samples of T ids each, R = B T. Shapes are those of the model: W width, H heads
  * in G groups, D dimensions a head, F the inner width, V ids. */
 
-#include <math.h>
 #include <stdlib.h>
 
+#include "inbytes.h"
 #include "pool.h"
 #include "tiles.h"
 
@@ -30,17 +30,14 @@ struct model {
     struct matrix logits; /* V */
 };
 
-/* Places of a piece of what is kept. */
-#define PLACES 64
-
 struct step {
     int64_t batch, count;   /* B, T */
     const int64_t *ids;     /* (B, T) */
     const int64_t *starts;  /* (B,): places before are padding */
     int64_t length;         /* places that are kept by now */
     int64_t rows;           /* C: rows that there is memory for, the first B of them in use */
-    void *kept;             /* (L / PLACES, layers, 2, C, G, PLACES, D): keys, then values; in bfloat16
-                             * where the weights are narrow */
+    void *kept;             /* (L / PLACES, layers, 2, C, G, PLACES, D): keys, then values; in fp32,
+                             * bfloat16, or bytes (inbytes.h), as the weights are */
     const float *turns;     /* (T, D / 2, 2): cosine and sine of the new places */
     float *result;          /* (B, T, V) */
 };
@@ -52,7 +49,8 @@ struct room {
     float *qkv;         /* (R, (H + 2 G) D) */
     struct rows mixed;  /* (R, H D): what attention found */
     struct rows inner;  /* (R, F) */
-    float *chances;     /* (threads, L), L the places up to the last new one */
+    float *chances;     /* (threads, L), L the places of all pieces up to the last new place */
+    uint8_t *halves;    /* (threads, 2, L) */
 };
 
 struct job {
@@ -86,132 +84,18 @@ static void turn(const float *x, const float *turns, float *to, int64_t D) {
     }
 }
 
-/* Keys and values are as narrow as weights: bfloat16, or fp32. */
-INLINE int64_t bytes_kept(int is_narrow) { return is_narrow ? 2 : 4; }
-
-/* What is kept of one group of one row: where the keys of its first piece of places are, the bytes
- * from there to their values, and those from a piece to the next. A place has `row` bytes. */
-struct shelf {
-    char *keys;
-    int64_t to_values, to_next, row;
-};
+/* How keys and values are kept beside such weights. */
+INLINE enum kept kept_beside(enum precision precision) {
+    const int is_int8 = precision == INT8 || precision == INT8_IN_FOURS;
+    return precision == FP32 ? IN_FP32 : is_int8 ? IN_BYTES : IN_BF16;
+}
 
 static struct shelf shelf(const struct model *m, const struct step *s, int64_t layer, int64_t b,
                           int64_t group) {
-    const int64_t row = m->head * bytes_kept(m->precision != FP32);
-    const int64_t one = PLACES * row, side = s->rows * m->groups * one;
+    const int64_t one = PLACES * bytes_kept(kept_beside(m->precision), m->head);
+    const int64_t side = s->rows * m->groups * one;
     return (struct shelf){(char *)s->kept + 2 * layer * side + (b * m->groups + group) * one, side,
-                          2 * m->layers * side, row};
-}
-
-INLINE char *key_at(const struct shelf *s, int64_t place) {
-    return s->keys + place / PLACES * s->to_next + place % PLACES * s->row;
-}
-
-/* They come from memory, in order: so many bytes before they are fetched. */
-#define SOON 8192
-
-/* A stretch of places in one piece; `next`: what is read behind it. */
-struct stretch {
-    const char *at, *next;
-    int64_t count;
-};
-
-/* Return the places from `place` on, as far as they lie together; behind the last comes `last`. */
-INLINE struct stretch stretch(const struct shelf *s, const char *first, int64_t place, int64_t end,
-                              const char *last) {
-    const int64_t left = PLACES - place % PLACES;
-    const char *at = first + place / PLACES * s->to_next;
-    return (struct stretch){at + place % PLACES * s->row, place + left < end ? at + s->to_next : last,
-                            place + left < end ? left : end - place};
-}
-
-/* Fetch the place that is `SOON` behind place `i` of a stretch. */
-INLINE void fetch(const struct stretch *s, int64_t i, int64_t row) {
-    const int64_t at = i * row + SOON, size = s->count * row;
-    const char *from = at < size ? s->at + at : s->next + (at - size);
-    for (int64_t line = 0; line < row; line += LINE)
-        __builtin_prefetch(from + line, 0, 2);
-}
-
-INLINE floats kept(const char *from, int64_t d, int is_narrow) {
-    from += d * bytes_kept(is_narrow);
-    return is_narrow ? load_bf16((const uint16_t *)from) : load((const float *)from);
-}
-
-#define WIDE 4
-
-/* Write the values' dimensions from `d` on, `wide` LANES of them, by the places' chances. */
-INLINE void mix(const struct shelf *s, const float *chances, int64_t from, int64_t end, int64_t D,
-                int64_t d, int wide, int is_narrow, float scale, float *to) {
-    floats found[WIDE] = {{0}};
-    const char *values = s->keys + s->to_values;
-    for (int64_t place = from; place < end;) {
-        const struct stretch here = stretch(s, values, place, end, s->keys);
-        for (int64_t i = 0; i < here.count; i++) {
-            fetch(&here, i, D * bytes_kept(is_narrow));
-            const char *at = here.at + i * D * bytes_kept(is_narrow);
-            for (int j = 0; j < wide; j++)
-                found[j] += kept(at, d + j * LANES, is_narrow) * chances[place + i];
-        }
-        place += here.count;
-    }
-    for (int j = 0; j < wide; j++)
-        store(to + d + j * LANES, found[j] / scale);
-}
-
-/* Write what a query (D,) finds in places `from` to `end`. */
-INLINE void attend(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D,
-                   int is_narrow, float *chances, float *to) {
-    float top = -INFINITY;
-    for (int64_t place = from; place < end;) {
-        const char *first_value = key_at(s, from) + s->to_values;
-        const struct stretch here = stretch(s, s->keys, place, end, first_value);
-        for (int64_t i = 0; i < here.count; i++) {
-            const char *at = here.at + i * D * bytes_kept(is_narrow);
-            floats sum = {0};
-            fetch(&here, i, D * bytes_kept(is_narrow));
-            for (int64_t d = 0; d < D; d += LANES)
-                sum += load(q + d) * kept(at, d, is_narrow);
-            chances[place + i] = total(sum);
-            top = chances[place + i] > top ? chances[place + i] : top;
-        }
-        place += here.count;
-    }
-    const int64_t whole = from + (end - from) / LANES * LANES;
-    floats sums = {0};
-    for (int64_t place = from; place < whole; place += LANES) {
-        floats e = exponential(load(chances + place) - top);
-        store(chances + place, e);
-        sums += e;
-    }
-    float sum = total(sums);
-    for (int64_t place = whole; place < end; place++)
-        sum += chances[place] = exponential(all(chances[place] - top))[0];
-    int64_t d = 0;
-    for (; d + WIDE * LANES <= D; d += WIDE * LANES)
-        mix(s, chances, from, end, D, d, WIDE, is_narrow, sum, to);
-    for (; d < D; d += LANES)
-        mix(s, chances, from, end, D, d, 1, is_narrow, sum, to);
-}
-
-/* Of a head of the usual size all of a place is known beforehand, and a query stays in registers. */
-#define USUAL 64
-
-static void attend_wide(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D,
-                        float *chances, float *to) {
-    if (D == USUAL)
-        attend(q, s, from, end, USUAL, 0, chances, to);
-    else
-        attend(q, s, from, end, D, 0, chances, to);
-}
-
-static void attend_narrow(const float *q, const struct shelf *s, int64_t from, int64_t end,
-                          int64_t D, float *chances, float *to) {
-    if (D == USUAL)
-        attend(q, s, from, end, USUAL, 1, chances, to);
-    else
-        attend(q, s, from, end, D, 1, chances, to);
+                          2 * m->layers * side};
 }
 
 /* x / (1 + e^-x), the SiLU of SwiGLU (Shazeer 2020). */
@@ -276,37 +160,39 @@ static void norm_all(const struct job *job) {
     together();
 }
 
-/* Keep D numbers. */
-static void keep_row(void *to, const float *from, int64_t D, int is_narrow) {
-    if (is_narrow)
-        for (int64_t d = 0; d < D; d += LANES)
-            store_bf16((uint16_t *)to + d, load(from + d));
-    else
-        memcpy(to, from, sizeof(float) * (size_t)D);
-}
-
-/* Keep the new key, turned, and value of a group, unit (row, G). */
+/* Keep the new keys, turned, and values of a group, unit (b, G). (In bytes places share words, so
+ * one thread keeps them all.) */
 static void keep(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
-    const int64_t D = m->head, G = m->groups, H = m->heads;
-    const int is_narrow = m->precision != FP32;
-    const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
-    float *key = job->room.qkv + (row * (H + 2 * G) + H + group) * D;
+    const int64_t D = m->head, G = m->groups, H = m->heads, b = unit / G, group = unit % G;
+    const enum kept kept = kept_beside(m->precision);
     const struct shelf own = shelf(m, s, layer, b, group);
-    char *at = key_at(&own, s->length + t);
-    turn(key, s->turns + t * D, key, D);
-    keep_row(at, key, D, is_narrow);
-    keep_row(at + own.to_values, key + G * D, D, is_narrow);
+    for (int64_t t = 0; t < s->count; t++) {
+        const int64_t place = s->length + t;
+        float *key = job->room.qkv + ((b * s->count + t) * (H + 2 * G) + H + group) * D;
+        char *keys = own.keys + place / PLACES * own.to_next, *values = keys + own.to_values;
+        turn(key, s->turns + t * D, key, D);
+        if (kept == IN_BYTES) {
+            keep_key(keys, place % PLACES, key, D);
+            keep_value(values, place % PLACES, key + G * D, D);
+        } else {
+            keep_row(keys, place % PLACES, key, D, kept);
+            keep_row(values, place % PLACES, key + G * D, D, kept);
+        }
+    }
 }
 
-/* Look back with the queries of a group. */
+/* Look back with the queries of a group, unit (row, G). */
 static void look(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
-    const int is_narrow = m->precision != FP32;
-    float *chances = job->room.chances + job->me->thread * (s->length + s->count);
+    static attention *const attentions[] = {attend_fp32, attend_bf16, attend_bytes};
+    attention *attend = attentions[kept_beside(m->precision)];
+    const int64_t L = up_to(s->length + s->count, PLACES), thread = job->me->thread;
+    uint8_t *halves = job->room.halves + thread * 2 * L;
+    const struct chances chances = {job->room.chances + thread * L, halves, halves + L};
     const int64_t row = unit / G, group = unit % G, b = row / s->count, t = row % s->count;
     const struct shelf own = shelf(m, s, layer, b, group);
     /* A place of padding sees itself. */
@@ -315,20 +201,19 @@ static void look(const struct job *job, int64_t layer, int64_t unit) {
     for (int64_t head = group * (H / G); head < (group + 1) * (H / G); head++) {
         float *q = job->room.qkv + (row * (H + 2 * G) + head) * D;
         turn(q, s->turns + t * D, q, D);
-        (is_narrow ? attend_narrow : attend_wide)(q, &own, from, here + 1, D, chances,
-                                                  job->room.mixed.x + (row * H + head) * D);
+        attend(q, &own, from, here + 1, D, &chances, job->room.mixed.x + (row * H + head) * D);
     }
 }
 
 /* Keep keys and values of all rows, and look back. One new place needs no other row's. */
 static void attend_all(const struct job *job, int64_t layer) {
-    const int64_t units = job->step->batch * job->step->count * job->model->groups;
-    const int is_one = job->step->count == 1;
+    const int64_t units = job->step->batch * job->model->groups, T = job->step->count;
+    const int is_one = T == 1;
     if (!is_one) {
         EACH(unit, units) { keep(job, layer, unit); }
         together();
     }
-    EACH(unit, units) {
+    EACH(unit, units * T) {
         if (is_one)
             keep(job, layer, unit);
         look(job, layer, unit);
@@ -354,7 +239,7 @@ static void run(void *what, struct worker *me) {
     const struct room *room = &job->room;
     const int64_t W = m->width, D = m->head, R = s->batch * s->count;
     struct tiles before;
-    tiles_begin(&before);
+    tiles_begin(&before, OF_ROWS, R < GROUP ? (int)R : GROUP);
     EACH(row, R) {
         memcpy(room->x + row * W, m->table + s->ids[row] * W, sizeof(float) * (size_t)W);
     }
@@ -410,7 +295,9 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     PART(room->qkv, 4 * R * QKV);
     ROWS(room->mixed, HD);
     ROWS(room->inner, F);
-    PART(room->chances, 4 * (size_t)threads * (size_t)(s->length + s->count));
+    const size_t L = (size_t)threads * (size_t)up_to(s->length + s->count, PLACES);
+    PART(room->chances, 4 * L);
+    PART(room->halves, kept_beside(m->precision) == IN_BYTES ? 2 * L : 0);
     return used;
 }
 
@@ -419,7 +306,7 @@ int midigen_kind(int precision) { return kind_of(precision); }
 int midigen_depth(void) { return DEPTH; }
 
 /* What step.c and native.py agree on, in one number. */
-#define VERSION 3
+#define VERSION 4
 int midigen_layout(void) {
     const size_t numbers[] = {VERSION, PLACES, sizeof(struct model), sizeof(struct layer),
                               sizeof(struct step)};

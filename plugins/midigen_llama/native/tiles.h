@@ -19,6 +19,8 @@
 #include <cpuid.h>
 
 #define WHOLE_TILE (TILE_ROWS * TILE_BYTES)
+/* Tiles, the first ones, that have a row for each that is multiplied: sums and halves. */
+#define OF_ROWS 6
 /* Rows, so few that VNNI is as quick. */
 #define FEW 4
 
@@ -55,7 +57,8 @@ INLINE void fetch_tiles(const char *w) {
         FETCH(w + i);
 }
 
-/* `row` is a multiple of sixteen. What is behind the last row is multiplied, too, and left there. */
+/* `row` is a multiple of sixteen. Behind sixteen rows what is behind the last one is multiplied, too, and
+ * left there. */
 static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
                           int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
@@ -140,11 +143,14 @@ static void halve_in_tiles(const struct rows *rows, int64_t row, int64_t K) {
         write_halves(x + k, K - k < TILE_BYTES ? K - k : TILE_BYTES, 1.0f / scale, upper, lower);
 }
 #else
+#define OF_ROWS 0
 struct tiles {
     char none;
 };
 static int tiles_run(void) { return 1; }
-static void tiles_begin(struct tiles *before) { (void)before; }
+static void tiles_begin(struct tiles *before, int many, int rows) {
+    (void)before, (void)many, (void)rows;
+}
 static void tiles_end(const struct tiles *before) { (void)before; }
 #define product_pairs 0
 #endif

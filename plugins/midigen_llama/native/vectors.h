@@ -62,6 +62,13 @@ INLINE floats load_int8(const int8_t *from) {
 #endif
 }
 
+INLINE floats load_uint8(const uint8_t *from) {
+    typedef uint8_t bytes __attribute__((vector_size(LANES)));
+    bytes x;
+    memcpy(&x, from, sizeof x);
+    return __builtin_convertvector(x, floats);
+}
+
 INLINE float total(floats x) {
     typedef float quarter __attribute__((vector_size(16)));
 #if defined(__AVX512F__)
