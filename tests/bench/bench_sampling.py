@@ -4,9 +4,9 @@ The 34-million-parameter `llama` (width 512, 8 layers, vocabulary 1,024, untrain
 weights on all sides, 512 new tokens: one sample at a time and 16 side by side, in fp32, bf16 and
 int8; `transformers`' generate with its cache in fp32. How fast memory is read is measured in the
 same run (the dot product of two halves of a gigabyte that was written before, by all cores). Then
-1,024 tokens, against a forward pass in fp32 over all that is there for every token, by this model and
-by `transformers`' (which computes the last logits only), timed at every 32nd length and added up.
-Whole processes: 1,024 tokens of the starter model, and `import torch`;
+1,024 tokens, against a forward pass in fp32 over all that is there for every token, by this model
+and by `transformers`' (which computes the last logits only), timed at every 32nd length and added
+up. Whole processes: 1,024 tokens of the starter model, and `import torch`;
 and when the bars of `toksample --stream` are there, against when they would be played.
 Sides take turns; numbers are medians of the rounds. Prints a line of JSON for each part.
 """
