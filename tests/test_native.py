@@ -34,6 +34,7 @@ SHAPES = {
     "heads with a task": LlamaConfig(width=64, layers=2, head=16),
     "groups": LlamaConfig(width=128, layers=3, head=32, kv_heads=2),
     "one head": LlamaConfig(width=48, layers=1, head=48),
+    "wide heads": LlamaConfig(width=160, layers=2, head=80),
     "inner width of no multiple": LlamaConfig(width=64, layers=2, head=16, hidden=101),
     "untied": LlamaConfig(width=64, layers=2, head=64, tied=False),
     "inner width of several pieces": LlamaConfig(width=64, layers=1, head=16, hidden=1100),
@@ -121,7 +122,9 @@ def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
 
     def empty(rows: int, length: int) -> Kept:
         cache = decoder.new_cache(rows, length * unit)
-        cache.memory.fill_(-1 if cache.memory.dtype == torch.int8 else math.nan)  # -1: a scale of NaN
+        cache.memory.fill_(
+            -1 if cache.memory.dtype == torch.int8 else math.nan
+        )  # -1: a scale of NaN
         return cache
 
     def begun(place: int, end: int) -> Kept:
@@ -192,7 +195,12 @@ def with_narrow_keys(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [{}, {"width": 128, "head": 64, "kv_heads": 1}, {"hidden": 1100, "layers": 1}]
+    "shape",
+    [
+        {},
+        {"width": 128, "head": 64, "kv_heads": 1},
+        {"hidden": 1100, "layers": 1},
+    ],
 )
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_weights_keys_and_values_are_all_that_is_narrow(
@@ -208,7 +216,7 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
         ids = some_ids(2, 20)
         logits = steps(model.decoder(precision), ids, 10, *[1] * 10)
         whole = model(ids)
-    # A key is rounded the other way now and then, more often where 16 bits count of what is multiplied.
+    # A key is rounded the other way now and then, more often where what is multiplied has 16 bits.
     in_16_bits = {"bf16": ("_step_amx",), "int8": ("_step_amx", "_step_vnni")}[precision]
     share = 1e-4
     if any(name in build._name for name in in_16_bits):
@@ -238,6 +246,8 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MidigenError, match="2 rows do not fit a cache of 1"):
         decoder.step(some_ids(2, 1), cache)
     assert cache.length == 0
+    with pytest.raises(MidigenError, match="int8 has room for fewer than 65536 places"):
+        decoder.model.decoder("int8").new_cache(1, 1 << 16)
     for other in (decoder.model.decoder("bf16"), made(SHAPES["groups"]).decoder("fp32")):
         with pytest.raises(MidigenError, match="1 rows do not fit a cache of 1"):
             decoder.step(some_ids(1, 1), other.new_cache(1, 4))

@@ -88,10 +88,10 @@ model if it lies elsewhere now."""
 
 PRECISION = """\
 The default model reads its weights once for every token. --precision int8 makes them a quarter as
-large, which was four times as fast at 34 million weights, and cost 0.01 % of the loss of the model
-that it was measured on; bf16 is half as large. Beside both, keys and values are kept in bf16. Other
-models sample in fp32. int8 is for the CPU. midigen doctor says whether there is a compiled step;
-without one all is slower, and int8 also rounds what it multiplies to 8 bits."""
+large, and keys and values too, which was four times as fast at 34 million weights, and cost nothing
+of the loss of the model that it was measured on; bf16 halves both. Other models sample in fp32.
+int8 is for the CPU. midigen doctor says whether there is a compiled step; without one all is
+slower, and int8 also rounds what it multiplies to 8 bits."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the

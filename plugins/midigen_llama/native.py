@@ -126,10 +126,10 @@ def can_step(config: LlamaConfig, weight: Tensor) -> bool:
 class NativeDecoder(nn.Module):
     """`Llama` for sampling: `new_cache` and `step` as there. Its cache holds keys in its own order.
 
-    precision: of the weights, one of `PRECISIONS`; keys and values are kept as narrow, in int8 each
-    with a scale. What narrow weights are multiplied by has 16 bits (in bf16 without AMX 32); all else
-    is fp32. A row's logits are the same to the last bit whatever is read beside it, and whatever the
-    number of threads.
+    precision: of the weights, one of `PRECISIONS`; keys and values are kept as narrow, in int8
+    each with a scale. What narrow weights are multiplied by has 16 bits (in bf16 without AMX 32);
+    all else is fp32. A row's logits are the same to the last bit whatever is read beside it, and
+    whatever the number of threads.
     """
 
     is_compiled = True
