@@ -209,7 +209,11 @@ def rope_table(size: int, head: int, theta: float, like: Tensor) -> Rope:
     """
     powers = torch.arange(0, head, 2, dtype=torch.float32, device=like.device) / head
     angles = torch.arange(size, dtype=torch.float32, device=like.device)[:, None] / theta**powers
-    cos, sin = angles.cos(), angles.sin()
+    if like.device.type == "cpu":
+        # The first cosine of a process in fp32, over several threads, has 11 digits (of 24) in one
+        # process of ten (PyTorch 2.13); in fp64 what is left of it is less than fp32 holds.
+        angles = angles.double()
+    cos, sin = angles.cos().float(), angles.sin().float()
     cos, sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
     return cos[:, None].to(like.dtype), sin[:, None].to(like.dtype)
 
