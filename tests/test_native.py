@@ -246,7 +246,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MidigenError, match="2 rows do not fit a cache of 1"):
         decoder.step(some_ids(2, 1), cache)
     assert cache.length == 0
-    with pytest.raises(MidigenError, match="int8 has room for fewer than 65536 places"):
+    with pytest.raises(MidigenError, match="in int8 a sample has fewer than 65536 places"):
         decoder.model.decoder("int8").new_cache(1, 1 << 16)
     for other in (decoder.model.decoder("bf16"), made(SHAPES["groups"]).decoder("fp32")):
         with pytest.raises(MidigenError, match="1 rows do not fit a cache of 1"):

@@ -125,7 +125,8 @@ class Decoder(nn.Module):
         """Return exp(i angle) (count, 1, D/2) of places `start` and on; the table grows."""
         if len(self._turns) < start + count:
             device = self.model.model.embed_tokens.weight.device
-            self._turns = turns(self.config, max(1024, 2 * (start + count)), device)
+            c, size = self.config, max(1024, 2 * (start + count))
+            self._turns = turns(size, c.head, c.theta, device)
         return self._turns[start : start + count]
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from midigen_llama.config import LlamaConfig
-
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
@@ -51,11 +49,15 @@ def folded_head(model: "Llama") -> Tensor:
     return weight * model.model.norm.weight
 
 
-def turns(config: LlamaConfig, size: int, device: torch.device) -> Tensor:
-    """Return exp(i angle) (size, 1, D/2) of the first places (Su et al., arXiv 2104.09864)."""
-    powers = torch.arange(0, config.head, 2, dtype=torch.float32, device=device) / config.head
+def turns(size: int, head: int, theta: float, device: torch.device) -> Tensor:
+    """Return exp(i angle) (size, 1, head / 2) of the first places (Su et al., arXiv 2104.09864).
+
+    Not by Tensor.cos: on a CPU, the first one of a process that takes several threads has 11 digits
+    of 24 now and then (PyTorch 2.13).
+    """
+    powers = torch.arange(0, head, 2, dtype=torch.float32, device=device) / head
     places = torch.arange(size, device=device)
-    angles = places.float()[:, None, None] / config.theta**powers
+    angles = places.float()[:, None, None] / theta**powers
     return torch.polar(torch.ones_like(angles), angles)
 
 

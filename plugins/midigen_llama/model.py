@@ -14,6 +14,7 @@ from midigen_llama import fast
 from midigen_llama.beginning import DRAWN, begin_copying, can_copy
 from midigen_llama.config import LlamaConfig
 from midigen_llama.decoder import Decoder
+from midigen_llama.folding import turns
 from midigen_llama.graphs import GraphDecoder
 from midigen_llama.native import NativeDecoder, can_step
 
@@ -207,15 +208,10 @@ def rope_table(size: int, head: int, theta: float, like: Tensor) -> Rope:
     Dimension i turns with i + D/2, as in Hugging Face's LLaMA; the sines of the first half are
     negated, as that half takes the other's with a minus.
     """
-    powers = torch.arange(0, head, 2, dtype=torch.float32, device=like.device) / head
-    angles = torch.arange(size, dtype=torch.float32, device=like.device)[:, None] / theta**powers
-    if like.device.type == "cpu":
-        # The first cosine of a process in fp32, over several threads, has 11 digits (of 24) in one
-        # process of ten (PyTorch 2.13); in fp64 what is left of it is less than fp32 holds.
-        angles = angles.double()
-    cos, sin = angles.cos().float(), angles.sin().float()
+    both = turns(size, head, theta, like.device)
+    cos, sin = both.real, both.imag
     cos, sin = torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
-    return cos[:, None].to(like.dtype), sin[:, None].to(like.dtype)
+    return cos.to(like.dtype), sin.to(like.dtype)
 
 
 def rotate(x: Tensor, rope: Rope) -> Tensor:

@@ -180,7 +180,9 @@ class NativeDecoder(nn.Module):
         """
         c = self.config
         if self._kept_in == torch.int8 and length >= MOST_PLACES:
-            raise MidigenError(f"int8 has room for fewer than {MOST_PLACES} places, not {length}")
+            raise MidigenError(
+                f"in int8 a sample has fewer than {MOST_PLACES} places, not {length}: take bf16"
+            )
         return Kept(batch, length, c.layers, c.groups, self._row, self._kept_in)
 
     def step(self, ids: Tensor, cache: Kept) -> Tensor:
@@ -222,7 +224,8 @@ class NativeDecoder(nn.Module):
     def _turned(self, count: int) -> Tensor:
         """Return cosines and sines (count or more, 1, D/2, 2) of the first places; they grow."""
         if len(self._turns) < count:
-            table = turns(self.config, max(1024, 2 * count), torch.device("cpu"))
+            c = self.config
+            table = turns(max(1024, 2 * count), c.head, c.theta, torch.device("cpu"))
             self._turns = torch.view_as_real(table).contiguous()
         return self._turns
 

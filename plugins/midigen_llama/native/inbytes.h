@@ -17,9 +17,9 @@
 #error "four bytes side by side are read as a number whose first byte is the last of its digits"
 #endif
 
-/* Dimensions of a head, and places that a row has: of more, whole numbers would not fit 32 bits. */
+/* Dimensions of a head: of more, whole numbers would not fit 32 bits; nor of 65,536 places. The caller
+ * sees to both. */
 #define MOST_HEAD 512
-#define MOST_PLACES 65536
 
 INLINE int64_t up_to(int64_t place, int64_t multiple) {
     return (place + multiple - 1) / multiple * multiple;

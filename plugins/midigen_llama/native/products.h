@@ -87,8 +87,8 @@ static void set_side_by_side(const struct rows *rows, int64_t row, int count, in
 }
 
 /* Multiply `count` rows by a block. */
-typedef void product(const struct matrix *, int64_t block, const struct rows *,
-                     int64_t row, int count, floats y[][2]);
+typedef void product(const struct matrix *, int64_t block, const struct rows *, int64_t row, int count,
+                     floats y[][2]);
 
 INLINE int64_t bytes_of(enum precision precision) {
     return precision == FP32 ? 4 : precision == BF16 ? 2 : 1;

@@ -57,8 +57,8 @@ INLINE void fetch_tiles(const char *w) {
         FETCH(w + i);
 }
 
-/* `row` is a multiple of sixteen. Behind sixteen rows what is behind the last one is multiplied, too, and
- * left there. */
+/* `row` is a multiple of sixteen. Of more rows than that what is behind the last one is multiplied,
+ * too, and left there. */
 static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
                           int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
