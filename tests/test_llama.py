@@ -6,13 +6,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from midigen_llama import fast, plugin
 from midigen_llama.config import PRESETS, LlamaConfig
 from midigen_llama.decoder import Decoder
-from midigen_llama.model import Llama
+from midigen_llama.model import Llama, rope_table
 from tiny_model import save_tiny, tiny_vocab
 
 from midigen import modelfolder
@@ -70,6 +71,16 @@ def test_a_cache_forgets_and_keeps_rows() -> None:
         torch.testing.assert_close(again, model(ids)[[2, 0], 5:], atol=1e-5, rtol=1e-5)
         with pytest.raises(MidigenError, match="do not fit"):
             model.step(ids[:2, :1], cache)
+
+
+def test_rotary_table_is_the_angles_to_the_last_digit() -> None:
+    size, head, theta = 1024, 64, 500_000.0
+    cos, sin = rope_table(size, head, theta, torch.empty(0))
+    powers = torch.arange(0, head, 2, dtype=torch.float32) / head
+    angles = (torch.arange(size, dtype=torch.float32)[:, None] / theta**powers).numpy()
+    wide = angles.astype(np.float64)
+    np.testing.assert_allclose(cos[:, 0, head // 2 :].numpy(), np.cos(wide), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(sin[:, 0, head // 2 :].numpy(), np.sin(wide), rtol=0, atol=1e-7)
 
 
 def test_segments_do_not_see_each_other() -> None:

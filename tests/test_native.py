@@ -122,9 +122,8 @@ def test_rows_are_padded_put_and_kept_and_nothing_else_is_looked_at(
 
     def empty(rows: int, length: int) -> Kept:
         cache = decoder.new_cache(rows, length * unit)
-        cache.memory.fill_(
-            -1 if cache.memory.dtype == torch.int8 else math.nan
-        )  # -1: a scale of NaN
+        # To the scales of int8, floats of four bytes, -1 is NaN, too.
+        cache.memory.fill_(-1 if cache.memory.dtype == torch.int8 else math.nan)
         return cache
 
     def begun(place: int, end: int) -> Kept:
@@ -199,6 +198,7 @@ def with_narrow_keys(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     [
         {},
         {"width": 128, "head": 64, "kv_heads": 1},
+        {"width": 128, "head": 128, "layers": 1},
         {"hidden": 1100, "layers": 1},
     ],
 )
