@@ -198,7 +198,7 @@ def with_narrow_keys(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     [
         {},
         {"width": 128, "head": 64, "kv_heads": 1},
-        {"width": 128, "head": 128, "layers": 1},
+        {"width": 256, "head": 256, "layers": 1},
         {"hidden": 1100, "layers": 1},
     ],
 )
@@ -221,6 +221,7 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
     share = 1e-4
     if any(name in build._name for name in in_16_bits):
         share = 3e-4 if precision == "bf16" else 1e-3
+    share *= max(1, model.config.head // 64)  # of longer sums more is rounded the other way
     far, most = (logits - whole).abs(), float(whole.abs().max())
     assert float(far.max()) <= share * most
     assert float(far.square().mean().sqrt()) <= 0.15 * share * most
