@@ -5,6 +5,9 @@
 Of every test piece of a stream N bars in its middle are scored as the model would write them: under
 --infill, and as a continuation of what is before them. Prints nats a note of both, and the
 difference with its interval of 95 % (bootstrap over pieces).
+
+Give it the records that the model was trained from: in another stream of the same files, without
+their groups and conditions, pieces count as held out of which the model knows versions.
 """
 
 import argparse
