@@ -56,7 +56,8 @@ check-oracle: $(INSTALLED) $(VENV)/.tools ## compare with MidiTok, mido and slow
 	$(BIN)/python tests/oracle/check_tokenizers.py -j 2
 	$(BIN)/python tests/oracle/check_samples.py -j 2
 	$(BIN)/python tests/oracle/check_batches.py
-	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_infill.py -m plugins/midigen_starter/weights
+	$(MAKE) -C plugins/midigen_starter/recipe BIN="$(CURDIR)/$(BIN)" SHARED="$(abspath $(SHARED))" records
+	$(BIN)/python tests/oracle/check_infill.py -m plugins/midigen_starter/weights build/starter/all.jsonl
 	$(BIN)/midi2tok $(SHARED)/corpus/permissive | $(BIN)/python tests/oracle/check_precision.py -m plugins/midigen_starter/weights
 	$(BIN)/python tests/oracle/check_nasty.py $(SHARED)/nasty
 	$(BIN)/python tests/oracle/check_mutations.py

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from midigen.context import carry
 from midigen.errors import Reject
+from midigen.infill import around
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from midigen.draft import Draft
     from midigen.plan import Plan
 
-_REST = 2
-"""Fill and End."""
+_REST = 3
+"""Fill, End, and End behind what is behind."""
+_NEAR = 16
+"""Bars on either side that say how long a bar of the piece is."""
 
 
 class Filling(Protocol):
@@ -73,19 +76,28 @@ class Hole:
         return _cut(context, draft)
 
     def _context(self, draft: "Draft") -> list[int]:
-        plan, infill = draft.plan, draft.plan.vocab.infill
-        assert infill is not None
+        plan = draft.plan
         start = draft.bars[self.past] if self.past else draft.start
         before, new = draft.ids[:start], draft.ids[start:]
         conditions = draft.prompt.conditions
-        holes = [infill.hole] * (self.bars - self.past)
-        room = max(0, plan.window // 2 - len(conditions) - len(holes) - _REST)
-        past = by_bars(plan, before)
-        future = [id for bar in by_bars(plan, self.behind) for id in bar]
+        holes = self.bars - self.past
+        past, rest = by_bars(plan, before), by_bars(plan, self.behind)
+        written = plan.vocab.encode(new).tolist()
+        spare = self._spare(plan, [*past[-_NEAR:], *rest[:_NEAR]], len(written))
+        room = max(0, plan.window - spare - len(conditions) - holes - _REST)
+        future = [id for bar in rest for id in bar]
         future = future[: max(room // 2, room - sum(map(len, past)))]
         head = _head(plan, before, past, room - len(future))
-        parts = [conditions, head, holes, future, [infill.fill], plan.vocab.encode(new).tolist()]
-        return [id for part in parts for id in part]
+        return [*conditions, *around(plan.vocab, head, holes, future), *written]
+
+    def _spare(self, plan: "Plan", bars: list[list[int]], written: int) -> int:
+        """Return how many ids of the window stay free for those that are missing: half at most.
+
+        Twice what as many bars of the piece take; always an eighth more than there are.
+        """
+        mean = sum(map(len, bars)) / max(1, len(bars))
+        wanted = int(2 * mean * (self.bars - self.past))
+        return min(plan.window // 2, max(wanted, written + plan.window // 8))
 
     def restrict(self, draft: "Draft", allowed: "np.ndarray") -> "np.ndarray":
         return allowed

@@ -1,15 +1,17 @@
 """Learning to fill in: training windows arranged so that what is missing comes last.
 
 Of a window, some bars are taken out and written behind the rest (Bavarian et al., arXiv
-2207.14255):
+2207.14255), so that they follow what is before them, as in a piece that goes on:
 
-    what is before, Hole for every bar that is missing, what is behind, Fill, the bars, End
+    Hole for every bar that is missing, what is behind, End, what is before, Fill, the bars, End
 
 or all notes of some programs, where there are several:
 
     the window without them, Fill, the same bars with them alone, End
 
 So one model continues, fills in and accompanies. The bars of both voices are whole, and as many.
+A model of before there was this order reads its own: what is before, Hole for every bar, what is
+behind, Fill, the bars, End (`ModelVocab.suffix_first`).
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +25,8 @@ from midigen.programs import DRUMS
 from midigen.tokenizers import tokenizer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from midigen.modelvocab import ModelVocab
     from midigen.vocab import Vocab
 
@@ -97,6 +101,23 @@ class ByProgram:
         return found
 
 
+def around(
+    vocab: "ModelVocab", before: "Sequence[int]", bars: int, behind: "Sequence[int]"
+) -> list[int]:
+    """Return what a model reads before it writes `bars` bars between two parts of a piece.
+
+    BOS, where `before` begins with it, stays the first.
+    """
+    assert vocab.infill is not None
+    hole, fill, end = vocab.infill
+    holes = [hole] * bars
+    if vocab.suffix_first:
+        first = 1 if len(before) and before[0] == vocab.bos else 0
+        bos, before = before[:first], before[first:]
+        return [*bos, *holes, *behind, end, *before, fill]
+    return [*before, *holes, *behind, fill]
+
+
 class Arranger:
     """Arranges windows of model ids: a share `rate` of them, drawn by number.
 
@@ -141,16 +162,13 @@ class Arranger:
         count = 1 + int(length * most)
         first = int(place * (len(starts) - count))
         a, b = int(starts[first]), int(starts[first + count])
-        extra = count + 2
+        extra = count + (3 if self._vocab.suffix_first else 2)
         behind = ids[b : max(b, len(ids) - extra)]
-        holes = np.full(count, self._ids.hole)
-        found = np.concatenate(
-            (ids[:a], holes, behind, [self._ids.fill], ids[a:b], [self._ids.end])
-        )
-        silent = np.zeros(len(found), bool)
-        silent[a : a + count] = True
-        silent[a + count + len(behind)] = True
-        return Arranged(found[: len(ids)], silent[: len(ids)])
+        read = around(self._vocab, ids[:a], count, behind)
+        found = np.concatenate((read, ids[a:b], [self._ids.end]))[: len(ids)]
+        silent = np.isin(found, self._ids)
+        silent[len(read) :] = False
+        return Arranged(found, silent, anew=self._vocab.suffix_first)
 
     def _by_voices(self, ids: np.ndarray, bits: int, share: float) -> Arranged | None:
         """Take programs out: those of whose numbers' bits are set; at least one stays, one goes."""

@@ -29,7 +29,7 @@ BarStarts = Callable[["np.ndarray"], "np.ndarray"]
 
 
 class InfillIds(NamedTuple):
-    """hole: a bar is missing here. fill: what is missing follows. end: of what was missing."""
+    """hole: a bar is missing. fill: what is missing follows. end: of that, or of what is behind."""
 
     hole: int
     fill: int
@@ -59,12 +59,14 @@ class ModelVocab:
         definition: Mapping[str, Any] | None = None,
         added: Iterable[tuple[str, str, int]] = (),
         infill: int | bool = False,
+        suffix_first: bool = True,
         usual: Usual | None = None,
     ) -> None:
         """Lay the ids out. `conditions` holds {field: {value: pieces in training}}.
 
         added: (field, value, pieces) of conditions that came later: their ids are the last.
         infill: whether there are such ids; the first of them where they came later, too.
+        suffix_first: the order in which what is around a hole is read (`midigen.infill`).
 
         bar_starts: the tokenizer's; without it the tokenizer is built from `tok` when merges need
         it. Raises MidigenError if `tok` is not of this base or a merge names an id that does not
@@ -90,6 +92,7 @@ class ModelVocab:
         self.bos, self.eos, self.pad = (names[name] if specials else None for name in SPECIALS)
         first = top if infill is True else infill or None
         self.infill = None if first is None else InfillIds(first, first + 1, first + 2)
+        self.suffix_first = suffix_first
         free = (i for i in count(top) if self.infill is None or i not in self.infill)
         self.conditions: dict[str, dict[str, int]] = {}
         self.counts: dict[str, dict[str, int]] = {}
@@ -207,6 +210,7 @@ class ModelVocab:
             **({"added": [list(item) for item in self.added]} if self.added else {}),
             **({} if self.definition is None else {"definition": self.definition}),
             **({} if self.infill is None else {"infill": self.infill.hole}),
+            **({"suffix_first": True} if self.infill and self.suffix_first else {}),
             **({"usual": self.usual} if self.usual else {}),
         }
 
@@ -227,6 +231,7 @@ class ModelVocab:
             definition=data.get("definition"),
             added=[(field, value, pieces) for field, value, pieces in data.get("added", ())],
             infill=data.get("infill", False),
+            suffix_first=data.get("suffix_first", False),
             usual={
                 field: {
                     value: [(pieces, names) for pieces, names in sets]
@@ -247,8 +252,8 @@ class ModelVocab:
     ) -> "ModelVocab":
         """Return this vocabulary with the values of `counts` that it does not know, behind all.
 
-        infill: give it the ids of infilling, too, if it has none. Every id stays what it is, so
-        that weights trained with this vocabulary go on.
+        infill: give it the ids of infilling, too, if it has none, and today's order. Every id stays
+        what it is, so that weights trained with this vocabulary go on.
         """
         new = [
             (field, value, pieces)
@@ -257,8 +262,8 @@ class ModelVocab:
             if value not in self.conditions.get(field, {})
         ]
         data = self.to_json()
-        if infill and self.infill is None:
-            data["infill"] = len(self)
+        if infill:
+            data |= {"infill": self.infill.hole if self.infill else len(self), "suffix_first": True}
         return ModelVocab.from_json(
             data | {"added": [*data.get("added", ()), *new]}, self._bar_starts
         )

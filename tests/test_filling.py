@@ -13,7 +13,7 @@ from tiny_model import save_tiny, some_merges
 from training_data import corpus_of, pieces, prefixes_of
 
 from midigen.errors import UsageError
-from midigen.infill import Arranger, ByProgram
+from midigen.infill import Arranger, ByProgram, around
 from midigen.jsonl import RecordReader
 from midigen.modelfolder import Loaded, load
 from midigen.modelvocab import ModelVocab
@@ -26,11 +26,17 @@ from midigen.tokenizers import tokenizer_of
 from midigen.windows import IGNORE, Windows
 
 
-def vocab_with(spec: str = "remi", *, merged: bool = False) -> ModelVocab:
-    found = tokenizer(spec)
-    merges = some_merges(spec) if merged else ()
-    conditions = {"genre": {"pop": 9, "jazz": 9}}
-    return ModelVocab(found.vocab, tok_of(spec), merges=merges, conditions=conditions, infill=True)
+def vocab_with(
+    spec: str = "remi", *, merged: bool = False, suffix_first: bool = True
+) -> ModelVocab:
+    return ModelVocab(
+        tokenizer(spec).vocab,
+        tok_of(spec),
+        merges=some_merges(spec) if merged else (),
+        conditions={"genre": {"pop": 9, "jazz": 9}},
+        infill=True,
+        suffix_first=suffix_first,
+    )
 
 
 def song(bars: int = 12, programs: tuple[int, ...] = (0, 33, -1)) -> Record:
@@ -48,8 +54,9 @@ def windows_of(vocab: ModelVocab, size: int) -> Iterator[np.ndarray]:
 
 
 @pytest.mark.parametrize("merged", [False, True])
-def test_bars_come_behind_what_is_around_them(merged: bool) -> None:
-    vocab = vocab_with(merged=merged)
+@pytest.mark.parametrize("suffix_first", [False, True])
+def test_bars_come_behind_what_is_around_them(merged: bool, suffix_first: bool) -> None:
+    vocab = vocab_with(merged=merged, suffix_first=suffix_first)
     assert vocab.infill is not None
     hole, fill, end = vocab.infill
     arranger, found = Arranger(vocab, 1.0), 0
@@ -61,8 +68,13 @@ def test_bars_come_behind_what_is_around_them(merged: bool) -> None:
         found += 1
         assert len(arranged.ids) <= len(ids)
         at = int(np.flatnonzero(arranged.ids == fill)[0])
-        before = arranged.ids[: int(np.argmax(arranged.ids == hole))]
-        behind = arranged.ids[np.flatnonzero(arranged.ids == hole)[-1] + 1 : at]
+        holes = np.flatnonzero(arranged.ids == hole)
+        if suffix_first:
+            assert holes[0] == 0 and arranged.anew
+            middle = int(np.flatnonzero(arranged.ids == end)[0])
+            behind, before = arranged.ids[holes[-1] + 1 : middle], arranged.ids[middle + 1 : at]
+        else:
+            before, behind = arranged.ids[: holes[0]], arranged.ids[holes[-1] + 1 : at]
         missing = arranged.ids[at + 1 :]
         missing, last = (missing[:-1], missing[-1]) if missing[-1] == end else (missing, None)
         restored = np.concatenate((before, missing, behind))
@@ -70,9 +82,9 @@ def test_bars_come_behind_what_is_around_them(merged: bool) -> None:
             assert np.array_equal(restored, ids[: len(restored)])
             bars = vocab.expand(missing)
             assert bars[0] == bar
-            assert (bars == bar).sum() == (arranged.ids == hole).sum()
-        silent = np.flatnonzero(arranged.silent)
-        assert set(arranged.ids[silent].tolist()) == {hole, fill}
+            assert (bars == bar).sum() == len(holes)
+        silent = arranged.ids[np.flatnonzero(arranged.silent)].tolist()
+        assert sorted(silent) == sorted([*[hole] * len(holes), fill, *[end] * suffix_first])
     assert found >= 4
 
 
@@ -84,7 +96,7 @@ def test_programs_come_behind_all_others_bar_by_bar(merged: bool) -> None:
     split, tokenizer_ = ByProgram(vocab.base), tokenizer_of(vocab.tok)
     for number, ids in enumerate(windows_of(vocab, 300)):
         arranged = arranger(ids, number * 104729)
-        if arranged is None or not arranged.anew:
+        if arranged is None or vocab.infill.hole in arranged.ids:
             continue
         found += 1
         assert len(arranged.ids) <= len(ids)
@@ -114,6 +126,7 @@ def note_set(ids: list[int]) -> set[tuple[int, int, int]]:
 
 def test_notes_that_do_not_say_their_program_stay_where_they_are() -> None:
     vocab = vocab_with()
+    assert vocab.infill is not None
     index = vocab.base.index
     words = ["Bar_None", "TimeSig_4/4"]
     for bar in range(12):
@@ -123,7 +136,7 @@ def test_notes_that_do_not_say_their_program_stay_where_they_are() -> None:
     ids = np.array([index[word] for word in words])
     arranged = [Arranger(vocab, 1.0)(ids, number * 7919) for number in range(40)]
     assert any(found is not None for found in arranged)
-    assert not any(found is not None and found.anew for found in arranged)
+    assert all(found is None or vocab.infill.hole in found.ids for found in arranged)
 
 
 def test_training_windows_are_arranged_at_the_rate_asked_for(tmp_path: Path) -> None:
@@ -166,10 +179,31 @@ def test_ids_to_fill_in_with_come_last_where_weights_are_older() -> None:
     assert again.extended({}, infill=True).infill == new.infill
 
 
-@pytest.fixture(scope="module", params=["remi", "merged"])
+def test_a_model_keeps_the_order_that_it_learned() -> None:
+    old = vocab_with(suffix_first=False)
+    data = old.to_json()
+    assert "suffix_first" not in data  # As they were written before there was another order.
+    assert not ModelVocab.from_json(data).suffix_first
+    assert not old.extended({"genre": {"folk": 9}}).suffix_first
+    new = old.extended({}, infill=True)
+    assert new.infill == old.infill and new.suffix_first
+    assert ModelVocab.from_json(new.to_json()).suffix_first
+    for vocab in (old, new):
+        hole, fill, end = vocab.infill
+        parts = [[vocab.bos, 5, 6], [hole, hole], [7, 8], [end], [5, 6, fill]]
+        before, holes, behind, ends, rest = parts
+        wanted = (
+            [vocab.bos, *holes, *behind, *ends, *rest]
+            if vocab is new
+            else [*before, *holes, *behind, fill]
+        )
+        assert around(vocab, before, 2, behind) == wanted
+
+
+@pytest.fixture(scope="module", params=["remi", "merged", "older"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     """An untrained model whose window pieces outgrow."""
-    vocab = vocab_with(merged=request.param == "merged")
+    vocab = vocab_with(merged=request.param == "merged", suffix_first=request.param != "older")
     return load(save_tiny(tmp_path_factory.mktemp(request.param) / "m", vocab))
 
 
@@ -241,8 +275,9 @@ def test_context_never_outgrows_the_window_and_holds_what_is_around(
     draft = Draft(plan, prompt, 0)
     infill = model.vocab.infill
     assert infill is not None
-    assert draft.context.count(infill.hole) == 4 and draft.context[-1] == infill.fill
-    at = draft.context.index(infill.hole)
+    hole, fill, end = infill
+    assert draft.context.count(hole) == 4 and draft.context[-1] == fill
+    at = draft.context.index(end if model.vocab.suffix_first else hole)
     assert at > 10 and len(draft.context) - at > 15
     (done,) = sample(model.model, plan.window, [draft], Settings(), 1)
     assert len(done.context) <= plan.window and len(done.bars) == 4

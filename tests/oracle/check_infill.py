@@ -1,10 +1,11 @@
 """What filling in is worth: the loss of bars with what is behind them known, and without.
 
-    check_infill.py -m MODEL [--bars N] RECORDS
+    check_infill.py -m MODEL [--bars N] [--by FIELD] RECORDS
 
 Of every test piece of a stream N bars in its middle are scored as the model would write them: under
---infill, and as a continuation of what is before them. Prints nats a note of both, and the
-difference with its interval of 95 % (bootstrap over pieces).
+--infill, and as a continuation of what is before them. Prints nats a note of both for each value of
+a field of the records and for all pieces, and what filling in gains, with its interval of 95 %
+(bootstrap over groups, where there are ten).
 
 Give it the records that the model was trained from: in another stream of the same files, without
 their groups and conditions, pieces count as held out of which the model knows versions.
@@ -12,11 +13,13 @@ their groups and conditions, pieces count as held out of which the model knows v
 
 import argparse
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from midigen.conditions import condition_values
 from midigen.context import context
 from midigen.contrast import interval
 from midigen.draft import Draft
@@ -42,10 +45,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", type=Path, required=True)
     parser.add_argument("--bars", type=int, default=2)
+    parser.add_argument("--by", default="genre")
     parser.add_argument("records", nargs="*", default=["-"])
     options = parser.parse_args()
     loaded, rejects = load(options.model), Rejects()
-    tokenizer, rows = tokenizer_of(loaded.vocab.tok), []
+    tokenizer, rows = tokenizer_of(loaded.vocab.tok), defaultdict(dict)
     for record in RecordReader(options.records, rejects):
         if loaded.split_rule.split(record) != "test" or not is_original(record):
             continue
@@ -64,16 +68,23 @@ def main() -> int:
             continue
         notes = tokenizer.decode([true]).value.note_num()
         if notes:
-            rows.append((notes, nats(loaded, filled, ids), nats(loaded, plain, ids)))
-    table = np.array(rows)
-    if not len(table):
+            found = np.array([notes, nats(loaded, filled, ids), nats(loaded, plain, ids), 1.0])
+            for value in ["all", *condition_values(record, options.by)]:
+                groups = rows[value]
+                groups[record["group"]] = groups.get(record["group"], 0) + found
+    if not rows:
         sys.exit("no test piece is long enough, and short enough for the window")
-    total = table[:, 0].sum()
-    print(f"{len(table)} pieces, {int(total)} notes in {options.bars} bars each")
-    print(f"infill {table[:, 1].sum() / total:.4f} nats a note")
-    print(f"continuation {table[:, 2].sum() / total:.4f} nats a note")
-    gain = interval(table[:, 2] - table[:, 1], table[:, 0])
-    print(f"gain {gain}")
+    print(f"| {options.by} | pieces | notes | filling in | going on | gain |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for value in sorted(rows, key=lambda value: (value == "all", value)):
+        table = np.stack(list(rows[value].values()))
+        notes, infill, onward, pieces = table.sum(axis=0)
+        gain = interval(table[:, 2] - table[:, 1], table[:, 0])
+        words = "" if gain is None else "{:.2f} ({:.2f} to {:.2f})".format(*gain)
+        print(
+            f"| {value} | {int(pieces)} | {int(notes):,} | {infill / notes:.3f} |"
+            f" {onward / notes:.3f} | {words} |"
+        )
     return 0 if gain is not None and gain[1] > 0 else 1
 
 
