@@ -163,8 +163,8 @@ class Arranger:
         first = int(place * (len(starts) - count))
         a, b = int(starts[first]), int(starts[first + count])
         extra = count + (3 if self._vocab.suffix_first else 2)
-        behind = ids[b : max(b, len(ids) - extra)]
-        read = around(self._vocab, ids[:a], count, behind)
+        behind = ids[b : max(b, len(ids) - extra)].tolist()
+        read = around(self._vocab, ids[:a].tolist(), count, behind)
         found = np.concatenate((read, ids[a:b], [self._ids.end]))[: len(ids)]
         silent = np.isin(found, self._ids)
         silent[len(read) :] = False
