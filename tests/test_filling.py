@@ -283,6 +283,23 @@ def test_context_never_outgrows_the_window_and_holds_what_is_around(
     assert len(done.context) <= plan.window and len(done.bars) == 4
 
 
+@pytest.mark.parametrize(("hole", "least"), [((30, 30), 0.6), ((10, 50), 0.4)])
+def test_what_is_around_fills_the_window_as_far_as_the_hole_leaves_it(
+    model: Loaded, hole: tuple[int, int], least: float
+) -> None:
+    """Half of the window is left for a long hole, less for a short one."""
+    from midigen.draft import Draft
+    from midigen.prompts import fill_prompt, make_prompt
+
+    task, record = Task(hole), song(60, (0,))
+    plan = Samples(model, Request(0, task=task)).plan
+    draft = Draft(plan, fill_prompt(plan, make_prompt(plan, record, {}, None), task), 0)
+    missing = hole[1] - hole[0] + 1
+    assert model.vocab.infill is not None
+    assert draft.context.count(model.vocab.infill.hole) == missing
+    assert least <= len(draft.context) / plan.window <= (0.9 if missing == 1 else 0.5)
+
+
 def test_commands(run: Runner) -> None:
     save_tiny(run.folder / "m", vocab_with())
     (run.folder / "in.jsonl").write_bytes(lines_of([song(6), song(2)]))

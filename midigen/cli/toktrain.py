@@ -347,7 +347,7 @@ windows as long as training does; those before the full length neither end the r
 them first and what is before them next to them, or the notes of some programs, behind all others:
 so the model learns what toksample --infill and --keep-tracks ask for, beside going on as before. It
 takes a tokenizer that has a token for bars; for tracks notes must say their program, as in remi. A
-model of before this order keeps its own, until --init-from with --infill-rate trains it further.""",
+model of before this order keeps its own, until --init-from with --infill-rate trains it on.""",
         "FILES": """\
 DIR.training holds the run until it is done and then gets the name DIR. Ctrl-C, or SIGTERM, saves
 there and exits with 130; --resume -o DIR goes on from there, also after a crash. A run of --steps
