@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _REST = 3
 """Fill, End, and End behind what is behind."""
+_FUTURE = 4
+"""Of what is read, one part of so many is behind the hole, or more where less stands before it: what
+comes again is mostly found before it."""
 _NEAR = 16
 """Bars on either side that say how long a bar of the piece is."""
 
@@ -86,7 +89,7 @@ class Hole:
         spare = self._spare(plan, [*past[-_NEAR:], *rest[:_NEAR]], len(written))
         room = max(0, plan.window - spare - len(conditions) - holes - _REST)
         future = [id for bar in rest for id in bar]
-        future = future[: max(room // 2, room - sum(map(len, past)))]
+        future = future[: max(room // _FUTURE, room - sum(map(len, past)))]
         head = _head(plan, before, past, room - len(future))
         return [*conditions, *around(plan.vocab, head, holes, future), *written]
 

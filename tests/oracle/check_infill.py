@@ -1,11 +1,11 @@
 """What filling in is worth: the loss of bars with what is behind them known, and without.
 
-    check_infill.py -m MODEL [--bars N] [--by FIELD] RECORDS
+    check_infill.py -m MODEL [--bars N] [--by FIELD] [--split NAME] RECORDS
 
-Of every test piece of a stream N bars in its middle are scored as the model would write them: under
---infill, and as a continuation of what is before them. Prints nats a note of both for each value of
-a field of the records and for all pieces, and what filling in gains, with its interval of 95 %
-(bootstrap over groups, where there are ten).
+Of every test piece of a stream (or of another split) N bars in its middle are scored as the model
+would write them: under --infill, and as a continuation of what is before them. Prints nats a note
+of both for each value of a field of the records and for all pieces, and what filling in gains, with
+its interval of 95 % (bootstrap over groups, where there are ten).
 
 Give it the records that the model was trained from: in another stream of the same files, without
 their groups and conditions, pieces count as held out of which the model knows versions.
@@ -46,12 +46,13 @@ def main() -> int:
     parser.add_argument("-m", "--model", type=Path, required=True)
     parser.add_argument("--bars", type=int, default=2)
     parser.add_argument("--by", default="genre")
+    parser.add_argument("--split", default="test")
     parser.add_argument("records", nargs="*", default=["-"])
     options = parser.parse_args()
     loaded, rejects = load(options.model), Rejects()
     tokenizer, rows = tokenizer_of(loaded.vocab.tok), defaultdict(dict)
     for record in RecordReader(options.records, rejects):
-        if loaded.split_rule.split(record) != "test" or not is_original(record):
+        if loaded.split_rule.split(record) != options.split or not is_original(record):
             continue
         starts = tokenizer.bar_starts(np.array(record["ids"])).tolist()
         first = len(starts) // 2
@@ -73,7 +74,7 @@ def main() -> int:
                 groups = rows[value]
                 groups[record["group"]] = groups.get(record["group"], 0) + found
     if not rows:
-        sys.exit("no test piece is long enough, and short enough for the window")
+        sys.exit("no piece is long enough, and short enough for the window")
     print(f"| {options.by} | pieces | notes | filling in | going on | gain |")
     print("|---|--:|--:|--:|--:|--:|")
     for value in sorted(rows, key=lambda value: (value == "all", value)):
