@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _REST = 3
 """Fill, End, and End behind what is behind."""
 _FUTURE = 4
-"""Of what is read, one part of so many is behind the hole, or more where less stands before it: what
-comes again is mostly found before it."""
+"""Of what is read, one part of so many is behind the hole, or more where less stands before it:
+what comes again is mostly found before it."""
 _NEAR = 16
 """Bars on either side that say how long a bar of the piece is."""
 
