@@ -48,11 +48,16 @@ def count_usual(store: "Store", rows: np.ndarray, vocab: "ModelVocab") -> "Usual
         counts[field] = dict(found)
     return {
         field: {
-            value: [(pieces, list(names)) for names, pieces in sets.most_common(MOST)]
+            value: [(pieces, list(names)) for names, pieces in _commonest(sets)]
             for value, sets in values.items()
         }
         for field, values in counts.items()
     }
+
+
+def _commonest(sets: Counter[tuple[str, ...]]) -> list[tuple[tuple[str, ...], int]]:
+    """Return sets with their counts, whatever the order in which they were met."""
+    return sorted(sets.items(), key=lambda item: (-item[1], item[0]))[:MOST]
 
 
 def drawn(vocab: "ModelVocab", asked: Mapping[str, list[str]], seed: int, index: int) -> Asked:

@@ -58,6 +58,9 @@ def test_training_counts_the_instruments_of_its_original_pieces(tmp_path: Path) 
     by_genre = found["genre"] | found[""]
     assert {g: {tuple(names): n for n, names in sets} for g, sets in by_genre.items()} == wanted
     assert found["genre"].keys() == {"pop", "Hip-Hop", "jazz", "folk"}
+    (tmp_path / "turned").mkdir()
+    turned = corpus_of(tmp_path / "turned", (records + copies)[::-1])
+    assert count_usual(turned.store, turned.train.row, vocab) == found
     assert count_usual(store, rows, tiny_vocab()) == {}
     known = tiny_vocab(conditions={"instruments": {"piano": 9}})
     assert {tuple(names) for _, names in count_usual(store, rows, known)[""][""]} == {
