@@ -3,8 +3,9 @@
     check_batches.py [-m MODEL] [--samples N] [--tokens N]
 
 The same samples in fp32, one at a time, 8 and 16 side by side: at least 99 % must be the same ids.
-And the logits of the same rows, alone and side by side, which must be within 1e-4. Prints both for
-each size; exits with 1 where one does not hold.
+And the logits of the same rows, alone and side by side, each beginning a place behind the one
+before it, which must be within 1e-4. Prints both for each size; exits with 1 where one does not
+hold.
 """
 
 import argparse
@@ -27,13 +28,22 @@ def written(loaded: Loaded, count: int, tokens: int, batch: int) -> list[list[in
 
 
 def logits(loaded: Loaded, ids: torch.Tensor, batch: int) -> Iterator[torch.Tensor]:
-    """Yield the logits (B, T, V) of ids (N, T), read one place at a time, B rows side by side."""
-    decoder = for_sampling(loaded.model, "fp32")
+    """Yield the logits (B, T, V) of ids (N, T), read one place at a time, B rows side by side.
+
+    Row r begins at place r.
+    """
+    decoder, length = for_sampling(loaded.model, "fp32"), ids.shape[1]
     for rows in ids.split(batch):
-        cache = decoder.new_cache(len(rows), ids.shape[1])
+        places = length + len(rows) - 1
+        cache = decoder.new_cache(len(rows), places)
+        cache.starts[:] = torch.arange(len(rows))
+        padded = torch.zeros(len(rows), places, dtype=torch.int64)
+        for r, row in enumerate(rows):
+            padded[r, r : r + length] = row
         with torch.inference_mode():
-            steps = [decoder.step(rows[:, i : i + 1], cache) for i in range(ids.shape[1])]
-        yield torch.cat(steps, dim=1)
+            steps = [decoder.step(padded[:, i : i + 1], cache) for i in range(places)]
+        found = torch.cat(steps, dim=1)
+        yield torch.stack([found[r, r : r + length] for r in range(len(rows))])
 
 
 def main() -> int:
