@@ -1,7 +1,8 @@
 """Learning to fill in: training windows arranged so that what is missing comes last.
 
 Of a window, some bars are taken out and written behind the rest (Bavarian et al., arXiv
-2207.14255), so that they follow what is before them, as in a piece that goes on:
+2207.14255; the order suffix, prefix, middle), so that they follow what is before them, as in a
+piece that goes on:
 
     Hole for every bar that is missing, what is behind, End, what is before, Fill, the bars, End
 
@@ -10,8 +11,8 @@ or all notes of some programs, where there are several:
     the window without them, Fill, the same bars with them alone, End
 
 So one model continues, fills in and accompanies. The bars of both voices are whole, and as many.
-A model of before there was this order reads its own: what is before, Hole for every bar, what is
-behind, Fill, the bars, End (`ModelVocab.suffix_first`).
+A model of before there was this order reads its own, prefix, suffix, middle: what is before, Hole
+for every bar, what is behind, Fill, the bars, End (`ModelVocab.suffix_first`).
 """
 
 from typing import TYPE_CHECKING, NamedTuple

@@ -188,16 +188,12 @@ def test_a_model_keeps_the_order_that_it_learned() -> None:
     new = old.extended({}, infill=True)
     assert new.infill == old.infill and new.suffix_first
     assert ModelVocab.from_json(new.to_json()).suffix_first
-    for vocab in (old, new):
-        hole, fill, end = vocab.infill
-        parts = [[vocab.bos, 5, 6], [hole, hole], [7, 8], [end], [5, 6, fill]]
-        before, holes, behind, ends, rest = parts
-        wanted = (
-            [vocab.bos, *holes, *behind, *ends, *rest]
-            if vocab is new
-            else [*before, *holes, *behind, fill]
-        )
-        assert around(vocab, before, 2, behind) == wanted
+    assert new.infill is not None and new.bos is not None
+    hole, fill, end = new.infill
+    before, behind = [new.bos, 5, 6], [7, 8]
+    assert around(old, before, 2, behind) == [new.bos, 5, 6, hole, hole, 7, 8, fill]
+    assert around(new, before, 2, behind) == [new.bos, hole, hole, 7, 8, end, 5, 6, fill]
+    assert around(new, before[1:], 1, []) == [hole, end, 5, 6, fill]
 
 
 @pytest.fixture(scope="module", params=["remi", "merged", "older"])
