@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -172,25 +173,30 @@ def test_any_number_of_rows_gives_the_same_bits(precision: str, build: ctypes.CD
         assert torch.equal(steps(decoder, ids[:rows], 1, 2), alone[:rows]), rows
 
 
-def narrowed(weight: torch.Tensor, precision: str, dim: int = 1) -> torch.Tensor:
-    """Return numbers that the precision holds exactly; in int8 with a scale along `dim`."""
-    if precision == "bf16":
-        return weight.bfloat16().float()
-    scale = weight.abs().amax(dim, keepdim=True) / 127
-    return (weight / scale).round() * scale
+def in_bytes(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return numbers that bytes hold exactly, with a scale along `dim`."""
+    scale = x.abs().amax(dim, keepdim=True) / 127
+    return (x / scale).round() * scale
 
 
-def with_narrow_keys(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+def with_narrow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let attention see keys and values as they are kept beside narrow weights."""
     whole = F.scaled_dot_product_attention
 
-    def kept(x: Tensor) -> Tensor:
-        return narrowed(x, precision, dim=-1)
-
     def narrow(q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return whole(q, kept(k), kept(v), *args, **kwargs)
+        return whole(q, in_bytes(k, -1), in_bytes(v, -1), *args, **kwargs)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", narrow)
+
+
+def with_narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let matrices be multiplied by bfloat16."""
+    whole = F.linear
+
+    def narrow(x: Tensor, *args: Any) -> Tensor:
+        return whole(x.bfloat16().float(), *args)
+
+    monkeypatch.setattr(F, "linear", narrow)
 
 
 @pytest.mark.parametrize(
@@ -208,23 +214,27 @@ def test_weights_keys_and_values_are_all_that_is_narrow(
 ) -> None:
     plain = LlamaConfig(width=64, layers=2, head=16, hidden=101, copies=False)
     model = made(replace(plain, **shape))
-    with_narrow_keys(monkeypatch, precision)
+    name = re.sub(r".*_step_(\w+).*", r"\1", build._name)
+    with_narrow_keys(monkeypatch)
+    in_pairs = precision == "bf16" and name in ("amx", "bf16")
+    if in_pairs:
+        with_narrow_rows(monkeypatch)
     with torch.no_grad():
         for weight in model.parameters():
             # Norms of 1 and a power of 2 for attention: what is folded in changes no digit.
-            weight.fill_(1) if weight.dim() == 1 else weight.copy_(narrowed(weight, precision))
+            if weight.dim() == 1:
+                weight.fill_(1)
+            else:
+                weight.copy_(in_bytes(weight, 1) if precision == "int8" else weight.bfloat16())
         ids = some_ids(2, 20)
         logits = steps(model.decoder(precision), ids, 10, *[1] * 10)
         whole = model(ids)
-    # A key is rounded the other way now and then, more often where what is multiplied has 16 bits.
-    in_16_bits = {"bf16": ("_step_amx",), "int8": ("_step_amx", "_step_vnni")}[precision]
-    share = 1e-4
-    if any(name in build._name for name in in_16_bits):
-        share = 3e-4 if precision == "bf16" else 1e-3
+    # Now and then a number is rounded the other way: the more often the narrower they are.
+    share = 5e-3 if in_pairs else 1e-4 if name in ("plain", "avx2", "avx512") else 1e-3
     share *= max(1, model.config.head // 64)  # of longer sums more is rounded the other way
     far, most = (logits - whole).abs(), float(whole.abs().max())
     assert float(far.max()) <= share * most
-    assert float(far.square().mean().sqrt()) <= 0.15 * share * most
+    assert float(far.square().mean().sqrt()) <= 0.12 * share * most
 
 
 def test_without_the_library_or_for_odd_heads_it_is_pytorch(
@@ -247,7 +257,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MidigenError, match="2 rows do not fit a cache of 1"):
         decoder.step(some_ids(2, 1), cache)
     assert cache.length == 0
-    with pytest.raises(MidigenError, match="in int8 a sample has fewer than 65536 places"):
+    with pytest.raises(MidigenError, match="in bf16 and int8 a sample has fewer than 65536 places"):
         decoder.model.decoder("int8").new_cache(1, 1 << 16)
     for other in (decoder.model.decoder("bf16"), made(SHAPES["groups"]).decoder("fp32")):
         with pytest.raises(MidigenError, match="1 rows do not fit a cache of 1"):

@@ -24,7 +24,7 @@ from midigen_llama.kept import PLACES, Kept
 if TYPE_CHECKING:
     from midigen_llama.model import Llama
 
-VERSION = 4
+VERSION = 5
 """Of what this file and step.c agree on; rises where the sizes of structures do not tell."""
 LANES, BLOCK = 16, 32
 LINE, CHUNK = 64, 32 << 20
@@ -36,9 +36,8 @@ MOST_HEAD, MOST_PLACES = 512, 1 << 16
 PRECISIONS = {"fp32": 0, "bf16": 1, "int8": 2}
 """`enum precision` of products.h; the library says how it wants them."""
 IN_FOURS, IN_PAIRS = 3, 4
-KEPT = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
-"""What keys and values are kept in; those in bytes have a scale in fp32 behind them."""
 SCALE = 4
+"""Bytes behind a key, or value, in bytes."""
 FAULTS = {1: "no memory for a step", 2: "an id that is not in the vocabulary"}
 
 
@@ -80,7 +79,7 @@ class Step(ctypes.Structure):
     )
 
 
-BUILDS = ("amx", "vnni", "avx512", "avx2", "plain")
+BUILDS = ("amx", "bf16", "vnni", "avx512", "avx2", "plain")
 """What the library is built for, the best first; see pyproject.toml."""
 
 
@@ -126,10 +125,10 @@ def can_step(config: LlamaConfig, weight: Tensor) -> bool:
 class NativeDecoder(nn.Module):
     """`Llama` for sampling: `new_cache` and `step` as there. Its cache holds keys in its own order.
 
-    precision: of the weights, one of `PRECISIONS`; keys and values are kept as narrow, in int8
-    each with a scale. What narrow weights are multiplied by has 16 bits (in bf16 without AMX 32);
-    all else is fp32. A row's logits are the same to the last bit whatever is read beside it, and
-    whatever the number of threads.
+    precision: of the weights, one of `PRECISIONS`. Beside weights narrower than fp32 keys and
+    values are kept in bytes, each with a scale, and what is multiplied has 16 bits where the
+    processor multiplies such; all else is fp32. A row's logits are the same to the last bit
+    whatever is read beside it, and whatever the number of threads.
     """
 
     is_compiled = True
@@ -142,8 +141,9 @@ class NativeDecoder(nn.Module):
         c = self.config = model.config
         self._kind = int(found.midigen_kind(PRECISIONS[precision]))
         self._depth = int(found.midigen_depth())
-        self._kept_in = KEPT[precision]
-        self._row = c.head + (SCALE if precision == "int8" else 0)
+        is_whole = precision == "fp32"
+        self._kept_in = torch.float32 if is_whole else torch.int8
+        self._row = c.head if is_whole else c.head + SCALE
         self._kept: list[Tensor] = []  # what the structures point at
         self._free = torch.empty(0, dtype=torch.uint8)  # where more of it goes
         self._vocab = len(model.model.embed_tokens.weight)
@@ -181,7 +181,8 @@ class NativeDecoder(nn.Module):
         c = self.config
         if self._kept_in == torch.int8 and length >= MOST_PLACES:
             raise MidigenError(
-                f"in int8 a sample has fewer than {MOST_PLACES} places, not {length}: take bf16"
+                f"in bf16 and int8 a sample has fewer than {MOST_PLACES} places, not {length}: "
+                "take fp32"
             )
         return Kept(batch, length, c.layers, c.groups, self._row, self._kept_in)
 
@@ -244,7 +245,7 @@ class NativeDecoder(nn.Module):
         return kept.data_ptr()
 
     def _matrix(self, weight: Tensor) -> Matrix:
-        """Lay a matrix (N, K) out as products.h and tiles.h say."""
+        """Lay a matrix (N, K) out as products.h and pairs.h say."""
         N, K = weight.shape
         weight = _padded(weight, 0, BLOCK)
         if self._kind in (PRECISIONS["fp32"], PRECISIONS["bf16"]):

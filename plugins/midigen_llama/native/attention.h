@@ -1,5 +1,5 @@
-/* Attention: what a query finds in the keys and values that are kept, in fp32 beside weights in fp32,
- * in bfloat16 beside bfloat16; inbytes.h has them in bytes. */
+/* Attention: what a query finds in the keys and values that are kept, in fp32 beside weights in fp32;
+ * beside narrower ones they are in bytes (inbytes.h). */
 
 #ifndef MIDIGEN_ATTENTION_H
 #define MIDIGEN_ATTENTION_H
@@ -11,11 +11,9 @@
 /* Places of a piece of what is kept. */
 #define PLACES 64
 
-enum kept { IN_FP32, IN_BF16, IN_BYTES };
-
 /* What a key or a value takes, (D,); in bytes it has a scale. */
-INLINE int64_t bytes_kept(enum kept kept, int64_t D) {
-    return kept == IN_FP32 ? 4 * D : kept == IN_BF16 ? 2 * D : D + (int64_t)sizeof(float);
+INLINE int64_t bytes_kept(enum precision weights, int64_t D) {
+    return weights == FP32 ? (int64_t)sizeof(float) * D : D + (int64_t)sizeof(float);
 }
 
 /* What is kept of one group of one row: where the keys of its first piece of places are, the bytes
@@ -51,6 +49,11 @@ INLINE struct stretch stretch(const struct shelf *s, const char *first, int64_t 
                             place + left < end ? left : end - place};
 }
 
+/* Return where place `from` is. */
+INLINE const char *first_of(const struct shelf *s, const char *first, int64_t row, int64_t from) {
+    return first + from / PLACES * s->to_next + from % PLACES * row;
+}
+
 /* Fetch the place that is `SOON` behind place `i` of a stretch. */
 INLINE void fetch(const struct stretch *s, int64_t i, int64_t row) {
     const int64_t at = i * row + SOON, size = s->count * row;
@@ -59,9 +62,9 @@ INLINE void fetch(const struct stretch *s, int64_t i, int64_t row) {
         FETCH(from + line);
 }
 
-INLINE floats kept(const char *from, int64_t d, enum kept kept) {
-    from += bytes_kept(kept, d);
-    return kept == IN_BF16 ? load_bf16((const uint16_t *)from) : load((const float *)from);
+/* Return numbers of place `i` of a stretch, from `d` on. */
+INLINE floats at_place(const struct stretch *s, int64_t i, int64_t row, int64_t d) {
+    return load((const float *)(s->at + i * row) + d);
 }
 
 /* Let places `from` to `end` count by e^x; return the sum of what they count. */
@@ -90,15 +93,17 @@ static float soften(float *x, int64_t from, int64_t end) {
 
 /* Write the values' dimensions from `d` on, `wide` LANES of them, by the places' chances. */
 INLINE void mix(const struct shelf *s, const float *chances, int64_t from, int64_t end, int64_t D,
-                int64_t d, int wide, enum kept kind, float scale, float *to) {
+                int64_t d, int wide, float scale, float *to) {
     floats found[WIDE] = {{0}};
-    const int64_t row = bytes_kept(kind, D);
+    const int64_t row = bytes_kept(FP32, D);
+    /* The next group's keys lie behind this one's. */
+    const char *then = first_of(s, s->keys + PLACES * row, row, from);
     for (int64_t place = from; place < end;) {
-        const struct stretch here = stretch(s, s->keys + s->to_values, row, place, end, s->keys);
+        const struct stretch here = stretch(s, s->keys + s->to_values, row, place, end, then);
         for (int64_t i = 0; i < here.count; i++) {
             fetch(&here, i, row);
             for (int j = 0; j < wide; j++)
-                found[j] += kept(here.at + i * row, d + j * LANES, kind) * chances[place + i];
+                found[j] += at_place(&here, i, row, d + j * LANES) * chances[place + i];
         }
         place += here.count;
     }
@@ -108,17 +113,16 @@ INLINE void mix(const struct shelf *s, const float *chances, int64_t from, int64
 
 /* Write what a query (D,) finds in places `from` to `end`. */
 INLINE void attend(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D,
-                   enum kept kind, const struct chances *chances, float *to) {
-    const int64_t row = bytes_kept(kind, D);
-    const char *values = s->keys + s->to_values;
-    const char *first_value = values + from / PLACES * s->to_next + from % PLACES * row;
+                   const struct chances *chances, float *to) {
+    const int64_t row = bytes_kept(FP32, D);
+    const char *first_value = first_of(s, s->keys + s->to_values, row, from);
     for (int64_t place = from; place < end;) {
         const struct stretch here = stretch(s, s->keys, row, place, end, first_value);
         for (int64_t i = 0; i < here.count; i++) {
             floats sum = {0};
             fetch(&here, i, row);
             for (int64_t d = 0; d < D; d += LANES)
-                sum += load(q + d) * kept(here.at + i * row, d, kind);
+                sum += load(q + d) * at_place(&here, i, row, d);
             chances->of[place + i] = total(sum);
         }
         place += here.count;
@@ -126,9 +130,9 @@ INLINE void attend(const float *q, const struct shelf *s, int64_t from, int64_t 
     const float sum = soften(chances->of, from, end);
     int64_t d = 0;
     for (; d + WIDE * LANES <= D; d += WIDE * LANES)
-        mix(s, chances->of, from, end, D, d, WIDE, kind, sum, to);
+        mix(s, chances->of, from, end, D, d, WIDE, sum, to);
     for (; d < D; d += LANES)
-        mix(s, chances->of, from, end, D, d, 1, kind, sum, to);
+        mix(s, chances->of, from, end, D, d, 1, sum, to);
 }
 
 typedef void attention(const float *q, const struct shelf *, int64_t from, int64_t end, int64_t D,
@@ -136,26 +140,20 @@ typedef void attention(const float *q, const struct shelf *, int64_t from, int64
 
 /* Of a head of the usual size all of a place is known beforehand, and a query stays in registers. */
 #define USUAL 64
-#define ATTENTION(name, how, ...)                                                                 \
+#define ATTENTION(name, how)                                                                      \
     static void name(const float *q, const struct shelf *s, int64_t from, int64_t end, int64_t D, \
                      const struct chances *chances, float *to) {                                  \
         if (D == USUAL)                                                                           \
-            how(q, s, from, end, USUAL, ##__VA_ARGS__, chances, to);                              \
+            how(q, s, from, end, USUAL, chances, to);                                             \
         else                                                                                      \
-            how(q, s, from, end, D, ##__VA_ARGS__, chances, to);                                  \
+            how(q, s, from, end, D, chances, to);                                                 \
     }
 
-ATTENTION(attend_fp32, attend, IN_FP32)
-ATTENTION(attend_bf16, attend, IN_BF16)
+ATTENTION(attend_fp32, attend)
 
 /* Keep D numbers as place `place` of a piece. */
-static void keep_row(char *piece, int64_t place, const float *from, int64_t D, enum kept kept) {
-    char *to = piece + place * bytes_kept(kept, D);
-    if (kept == IN_BF16)
-        for (int64_t d = 0; d < D; d += LANES)
-            store_bf16((uint16_t *)to + d, load(from + d));
-    else
-        memcpy(to, from, sizeof(float) * (size_t)D);
+static void keep_row(char *piece, int64_t place, const float *from, int64_t D) {
+    memcpy(piece + place * bytes_kept(FP32, D), from, sizeof(float) * (size_t)D);
 }
 
 #endif

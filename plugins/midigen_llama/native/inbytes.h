@@ -1,4 +1,4 @@
-/* Keys and values in bytes, beside weights in int8: each key has a scale, and each value. One side of a
+/* Keys and values in bytes, beside weights narrower than fp32: each key has a scale, and each value. One side of a
  * piece of places is
  *
  *   keys: (PLACES, D), unsigned, 128 more than what they stand for

@@ -20,6 +20,11 @@
 #else
 #define HAS_TILES 0
 #endif
+#if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+#define HAS_PAIRS 1
+#else
+#define HAS_PAIRS 0
+#endif
 
 #define BLOCK (2 * LANES)
 /* Weights are fetched into the second cache, while what is there already is multiplied. */
@@ -45,13 +50,13 @@
 
 enum precision { FP32, BF16, INT8, INT8_IN_FOURS, BF16_IN_PAIRS };
 
-/* What is multiplied by narrow weights is narrow itself, in two halves: see `struct rows`. */
-INLINE int in_halves(enum precision precision) { return precision >= INT8_IN_FOURS; }
-INLINE size_t bytes_of_half(enum precision precision) {
+/* What is multiplied by narrow weights is narrow itself, 16 bits: see `struct rows`. */
+INLINE int is_narrowed(enum precision precision) { return precision >= INT8_IN_FOURS; }
+INLINE size_t bytes_narrowed(enum precision precision) {
     return precision == BF16_IN_PAIRS ? 2 : precision == INT8_IN_FOURS ? 1 : 0;
 }
 
-#if HAS_TILES
+#if HAS_PAIRS
 /* Inputs are padded to a multiple: what a tile takes of them. */
 #define DEPTH 64
 #else
@@ -69,9 +74,10 @@ struct matrix {
     int64_t outputs, inputs;
 };
 
-/* What is multiplied, and its halves: in fours of 16 bits, with their scale, one row after the other;
- * in tiles (tiles.h) as these want them. side: of each GROUP, if it has more than TILE rows, what one
- * input is in all of them stands side by side, (K, GROUP): one address is enough for it. */
+/* What is multiplied, and how narrow weights meet it: in fours as two bytes and a scale, one row after
+ * the other, or in tiles (tiles.h) as these want them; in pairs as `upper` alone (pairs.h). side: of
+ * each GROUP, if it has more than TILE rows, what one input is in all of them stands side by side,
+ * (K, GROUP): one address is enough for it. */
 struct rows {
     float *x, *side;
     uint8_t *upper, *lower;

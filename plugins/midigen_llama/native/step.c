@@ -1,8 +1,8 @@
 /* One step of a decoder of LLaMA's kind on a CPU: ids in, keys and values kept, logits out.
  *
  * For one row a step is bound by reading the weights once, and by how often threads wait for one
- * another. All is computed in fp32; weights may be narrower (products.h), and what meets them then
- * has 16 bits there; keys and values are kept as narrow (attention.h). Python calls
+ * another. All is computed in fp32; weights may be narrower, and what meets them then has 16 bits
+ * (products.h, pairs.h); keys and values are in bytes beside these (inbytes.h). Python calls
  * `midigen_step` through ctypes (native.py), which has the same structures.
  *
  * Rows of a step: B samples of T ids each, R = B T. Shapes are those of the model: W width, H heads
@@ -36,8 +36,8 @@ struct step {
     const int64_t *starts;  /* (B,): places before are padding */
     int64_t length;         /* places that are kept by now */
     int64_t rows;           /* C: rows that there is memory for, the first B of them in use */
-    void *kept;             /* (L / PLACES, layers, 2, C, G, PLACES, D): keys, then values; in fp32,
-                             * bfloat16, or bytes (inbytes.h), as the weights are */
+    void *kept;             /* (L / PLACES, layers, 2, C, G, PLACES, D): keys, then values; in bytes
+                             * (inbytes.h) beside weights narrower than fp32 */
     const float *turns;     /* (T, D / 2, 2): cosine and sine of the new places */
     float *result;          /* (B, T, V) */
 };
@@ -84,15 +84,9 @@ static void turn(const float *x, const float *turns, float *to, int64_t D) {
     }
 }
 
-/* How keys and values are kept beside such weights. */
-INLINE enum kept kept_beside(enum precision precision) {
-    const int is_int8 = precision == INT8 || precision == INT8_IN_FOURS;
-    return precision == FP32 ? IN_FP32 : is_int8 ? IN_BYTES : IN_BF16;
-}
-
 static struct shelf shelf(const struct model *m, const struct step *s, int64_t layer, int64_t b,
                           int64_t group) {
-    const int64_t one = PLACES * bytes_kept(kept_beside(m->precision), m->head);
+    const int64_t one = PLACES * bytes_kept(m->precision, m->head);
     const int64_t side = s->rows * m->groups * one;
     return (struct shelf){(char *)s->kept + 2 * layer * side + (b * m->groups + group) * one, side,
                           2 * m->layers * side};
@@ -108,7 +102,7 @@ enum end { WRITE, ADD, OPEN };
 /* Lay groups of more than TILE rows out side by side, where that is how they are multiplied. */
 static void set_all_side_by_side(const struct job *job, const struct rows *rows, int64_t K) {
     const int64_t R = job->step->batch * job->step->count, units = K / LANES;
-    if (R <= TILE || in_halves(job->model->precision))
+    if (R <= TILE || is_narrowed(job->model->precision))
         return;
     EACH(unit, (R - TILE + GROUP - 1) / GROUP * units) {
         const int64_t row = unit / units * GROUP;
@@ -154,8 +148,8 @@ static void norm_all(const struct job *job) {
     const int64_t W = m->width, R = job->step->batch * job->step->count;
     EACH(row, R) {
         norm(job->room.x + row * W, job->room.normed.x + row * W, W, m->eps);
-        if (in_halves(m->precision))
-            halve_for(m->precision, R, &job->room.normed, row, W);
+        if (is_narrowed(m->precision))
+            narrow_for(m->precision, R, &job->room.normed, row, W);
     }
     together();
 }
@@ -166,19 +160,18 @@ static void keep(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads, b = unit / G, group = unit % G;
-    const enum kept kept = kept_beside(m->precision);
     const struct shelf own = shelf(m, s, layer, b, group);
     for (int64_t t = 0; t < s->count; t++) {
         const int64_t place = s->length + t;
         float *key = job->room.qkv + ((b * s->count + t) * (H + 2 * G) + H + group) * D;
         char *keys = own.keys + place / PLACES * own.to_next, *values = keys + own.to_values;
         turn(key, s->turns + t * D, key, D);
-        if (kept == IN_BYTES) {
+        if (m->precision == FP32) {
+            keep_row(keys, place % PLACES, key, D);
+            keep_row(values, place % PLACES, key + G * D, D);
+        } else {
             keep_key(keys, place % PLACES, key, D);
             keep_value(values, place % PLACES, key + G * D, D);
-        } else {
-            keep_row(keys, place % PLACES, key, D, kept);
-            keep_row(values, place % PLACES, key + G * D, D, kept);
         }
     }
 }
@@ -188,8 +181,7 @@ static void look(const struct job *job, int64_t layer, int64_t unit) {
     const struct model *m = job->model;
     const struct step *s = job->step;
     const int64_t D = m->head, G = m->groups, H = m->heads;
-    static attention *const attentions[] = {attend_fp32, attend_bf16, attend_bytes};
-    attention *attend = attentions[kept_beside(m->precision)];
+    attention *attend = m->precision == FP32 ? attend_fp32 : attend_bytes;
     const int64_t L = up_to(s->length + s->count, PLACES), thread = job->me->thread;
     uint8_t *halves = job->room.halves + thread * 2 * L;
     const struct chances chances = {job->room.chances + thread * L, halves, halves + L};
@@ -221,12 +213,12 @@ static void attend_all(const struct job *job, int64_t layer) {
     together();
 }
 
-/* Write the halves of all rows (R, K), where that is what is multiplied. */
-static void halve_all(const struct job *job, const struct rows *rows, int64_t K) {
+/* Narrow all rows (R, K), where that is how they are multiplied. */
+static void narrow_all(const struct job *job, const struct rows *rows, int64_t K) {
     const int64_t R = job->step->batch * job->step->count;
-    if (!in_halves(job->model->precision))
+    if (!is_narrowed(job->model->precision))
         return;
-    EACH(row, R) { halve_for(job->model->precision, R, rows, row, K); }
+    EACH(row, R) { narrow_for(job->model->precision, R, rows, row, K); }
     together();
 }
 
@@ -249,11 +241,11 @@ static void run(void *what, struct worker *me) {
         norm_all(job);
         multiply(job, &l->qkv, &room->normed, WRITE, room->qkv, (m->heads + 2 * m->groups) * D);
         attend_all(job, layer);
-        halve_all(job, &room->mixed, m->heads * D);
+        narrow_all(job, &room->mixed, m->heads * D);
         multiply(job, &l->out, &room->mixed, ADD, room->x, W);
         norm_all(job);
         multiply(job, &l->gate_up, &room->normed, OPEN, room->inner.x, m->inner);
-        halve_all(job, &room->inner, m->inner);
+        narrow_all(job, &room->inner, m->inner);
         multiply(job, &l->down, &room->inner, ADD, room->x, W);
     }
     norm_all(job);
@@ -273,7 +265,8 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     const size_t R = (size_t)(s->batch * s->count), W = (size_t)m->width, F = (size_t)m->inner;
     const size_t HD = (size_t)(m->heads * m->head);
     const size_t QKV = (size_t)((m->heads + 2 * m->groups) * m->head);
-    const size_t whole = (size_t)padded((int64_t)R, GROUP), half = bytes_of_half(m->precision);
+    const size_t whole = (size_t)padded((int64_t)R, GROUP), narrow = bytes_narrowed(m->precision);
+    const int has_lower = m->precision == INT8_IN_FOURS;
     size_t used = 0;
 #define PART(part, size)                                                                          \
     do {                                                                                          \
@@ -284,12 +277,12 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     do {                                                                                          \
         PART((rows).x, 4 * R * (K));                                                              \
         (rows).side = side;                                                                       \
-        PART((rows).upper, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
-        PART((rows).lower, half * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
+        PART((rows).upper, narrow * whole * (size_t)padded((int64_t)(K), DEPTH));                 \
+        PART((rows).lower, has_lower ? whole * (size_t)padded((int64_t)(K), DEPTH) : 0);          \
         PART((rows).scale, 4 * R);                                                                \
     } while (0)
     float *side;
-    PART(side, in_halves(m->precision) ? 0 : 4 * whole * (size_t)most_inputs(m));
+    PART(side, is_narrowed(m->precision) ? 0 : 4 * whole * (size_t)most_inputs(m));
     PART(room->x, 4 * R * W);
     ROWS(room->normed, W);
     PART(room->qkv, 4 * R * QKV);
@@ -297,7 +290,7 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     ROWS(room->inner, F);
     const size_t L = (size_t)threads * (size_t)up_to(s->length + s->count, PLACES);
     PART(room->chances, 4 * L);
-    PART(room->halves, kept_beside(m->precision) == IN_BYTES ? 2 * L : 0);
+    PART(room->halves, m->precision == FP32 ? 0 : 2 * L);
     return used;
 }
 
@@ -306,7 +299,7 @@ int midigen_kind(int precision) { return kind_of(precision); }
 int midigen_depth(void) { return DEPTH; }
 
 /* What step.c and native.py agree on, in one number. */
-#define VERSION 4
+#define VERSION 5
 int midigen_layout(void) {
     const size_t numbers[] = {VERSION, PLACES, sizeof(struct model), sizeof(struct layer),
                               sizeof(struct step)};
@@ -322,6 +315,10 @@ int midigen_runs(void) {
         return 0;
 #if defined(__AVX512VNNI__)
     if (!__builtin_cpu_supports("avx512vnni"))
+        return 0;
+#endif
+#if HAS_PAIRS
+    if (!__builtin_cpu_supports("avx512bf16"))
         return 0;
 #endif
 #if defined(__AVX512F__)

@@ -12,7 +12,7 @@
 #ifndef MIDIGEN_TILES_H
 #define MIDIGEN_TILES_H
 
-#include "products.h"
+#include "pairs.h"
 
 #if HAS_TILES
 #include "../../../midigen/layers/native/setup.h"
@@ -36,6 +36,37 @@ static int tiles_run(void) {
     return tiles_granted();
 }
 
+INLINE void fetch_tiles(const char *w) {
+    for (int i = 0; i < 2 * WHOLE_TILE; i += LINE)
+        FETCH(w + i);
+}
+
+/* `row` is a multiple of sixteen. Of more rows than that what is behind the last one is multiplied,
+ * too, and left there. */
+static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
+                          int64_t row, int count, floats y[][2]) {
+    const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
+    const char *w = (const char *)m->weights + block * bytes * BLOCK;
+    const char *x = (const char *)rows->upper + row * bytes;
+    _tile_zero(0);
+    _tile_zero(1);
+    for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
+        fetch_tiles(w + AHEAD);
+        _tile_loadd(4, x, TILE_BYTES);
+        _tile_loadd(6, w, TILE_BYTES);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, w + WHOLE_TILE, TILE_BYTES);
+        _tile_dpbf16ps(1, 4, 7);
+        w += 2 * WHOLE_TILE, x += WHOLE_TILE;
+    }
+    floats sums[2][TILE_ROWS];
+    _tile_stored(0, sums[0], TILE_BYTES);
+    _tile_stored(1, sums[1], TILE_BYTES);
+    for (int r = 0; r < count; r++)
+        for (int half = 0; half < 2; half++)
+            y[r][half] = sums[half][r];
+}
+
 /* Sums of sixteen rows, in tiles 0 to 3: of the outputs' lower and upper LANES by the rows' upper
  * halves, and by the lower ones. */
 INLINE void sums_zero(void) {
@@ -50,39 +81,6 @@ INLINE void sums_store(void *to) {
     _tile_stored(1, at + WHOLE_TILE, TILE_BYTES);
     _tile_stored(2, at + 2 * WHOLE_TILE, TILE_BYTES);
     _tile_stored(3, at + 3 * WHOLE_TILE, TILE_BYTES);
-}
-
-INLINE void fetch_tiles(const char *w) {
-    for (int i = 0; i < 2 * WHOLE_TILE; i += LINE)
-        FETCH(w + i);
-}
-
-/* `row` is a multiple of sixteen. Of more rows than that what is behind the last one is multiplied,
- * too, and left there. */
-static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
-                          int64_t row, int count, floats y[][2]) {
-    const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
-    const char *w = (const char *)m->weights + block * bytes * BLOCK;
-    const char *high = (const char *)rows->upper + row * bytes;
-    const char *low = (const char *)rows->lower + row * bytes;
-    sums_zero();
-    for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
-        fetch_tiles(w + AHEAD);
-        _tile_loadd(4, high, TILE_BYTES);
-        _tile_loadd(6, w, TILE_BYTES);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, w + WHOLE_TILE, TILE_BYTES);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, low, TILE_BYTES);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-        w += 2 * WHOLE_TILE, high += WHOLE_TILE, low += WHOLE_TILE;
-    }
-    floats sums[4][TILE_ROWS];
-    sums_store(sums);
-    for (int r = 0; r < count; r++)
-        for (int half = 0; half < 2; half++)
-            y[r][half] = sums[half][r] + sums[2 + half][r];
 }
 
 /* The same of bytes in fours: a tile reads sixteen fours of half a block. */
@@ -113,28 +111,8 @@ static void product_tiled_fours(const struct matrix *m, int64_t block, const str
                                rows->scale[row + r]);
 }
 
-/* Where the halves of a row are that go with its first inputs. */
-INLINE int64_t in_tiles(int64_t row, int64_t bytes) {
-    return row / TILE_ROWS * TILE_ROWS * bytes + row % TILE_ROWS * TILE_BYTES;
-}
-
-static void halve_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
-    const int64_t D = padded(K, DEPTH), at = in_tiles(row, 2 * D);
-    const float *x = rows->x + row * K;
-    uint8_t *high = rows->upper + at, *low = rows->lower + at;
-    for (int64_t k = 0; k < D; k += 2 * LANES, high += WHOLE_TILE, low += WHOLE_TILE) {
-        __m512 a = k < K ? (__m512)load(x + k) : _mm512_setzero_ps();
-        __m512 b = k + LANES < K ? (__m512)load(x + k + LANES) : _mm512_setzero_ps();
-        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
-        a = _mm512_sub_ps(a, (__m512)load_bf16((const uint16_t *)&both));
-        b = _mm512_sub_ps(b, (__m512)load_bf16((const uint16_t *)&both + LANES));
-        _mm512_storeu_si512(high, both);
-        _mm512_storeu_si512(low, (__m512i)_mm512_cvtne2ps_pbh(b, a));
-    }
-}
-
 static void halve_in_tiles(const struct rows *rows, int64_t row, int64_t K) {
-    const int64_t at = in_tiles(row, padded(K, DEPTH));
+    const int64_t at = in_pieces(row, padded(K, DEPTH));
     const float *x = rows->x + row * K;
     const float scale = rows->scale[row] = scale_of(x, K);
     uint8_t *upper = rows->upper + at, *lower = rows->lower + at;
@@ -152,7 +130,6 @@ static void tiles_begin(struct tiles *before, int many, int rows) {
     (void)before, (void)many, (void)rows;
 }
 static void tiles_end(const struct tiles *before) { (void)before; }
-#define product_pairs 0
 #endif
 
 /* Return how so many rows are multiplied. */
@@ -167,23 +144,24 @@ static product *product_of(enum precision precision, int64_t rows) {
     return products[precision];
 }
 
-/* Write the halves of one of so many rows (K,) as `product_of` wants them. */
-static void halve_for(enum precision precision, int64_t rows, const struct rows *all, int64_t row,
+/* Narrow one of so many rows (K,) as `product_of` wants it. */
+static void narrow_for(enum precision precision, int64_t rows, const struct rows *all, int64_t row,
                       int64_t K) {
-#if HAS_TILES
+#if HAS_PAIRS
     if (precision == BF16_IN_PAIRS)
-        halve_in_pairs(all, row, K);
-    else if (rows > FEW)
-        halve_in_tiles(all, row, K);
-    else
+        return round_in_pairs(all, row, K);
 #endif
-        halve(all, row, K);
+#if HAS_TILES
+    if (rows > FEW)
+        return halve_in_tiles(all, row, K);
+#endif
+    halve(all, row, K);
     (void)precision, (void)rows;
 }
 
 /* What weights must look like here. */
 static enum precision kind_of(enum precision precision) {
-    if (precision == BF16 && HAS_TILES)
+    if (precision == BF16 && HAS_PAIRS)
         return BF16_IN_PAIRS;
     return precision == INT8 ? INT8_KIND : precision;
 }

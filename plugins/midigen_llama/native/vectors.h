@@ -43,14 +43,6 @@ INLINE floats load_bf16(const uint16_t *from) {
 #endif
 }
 
-/* Round to the nearest, of two as near to the even one. */
-INLINE void store_bf16(uint16_t *to, floats x) {
-    words bits = (words)x;
-    bits += 0x7fff + (bits >> 16 & 1);
-    halves upper = __builtin_convertvector(bits >> 16, halves);
-    memcpy(to, &upper, sizeof upper);
-}
-
 INLINE floats load_int8(const int8_t *from) {
 #if defined(__AVX512F__)
     const __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)from));
