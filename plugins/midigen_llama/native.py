@@ -253,8 +253,8 @@ class NativeDecoder(nn.Module):
             blocks = weight.to(wanted).unflatten(0, (-1, BLOCK)).transpose(1, 2)
             return Matrix(self._keep(blocks), None, None, N, K)
         if self._kind == IN_PAIRS:
-            pairs = _padded(weight, 1, self._depth).bfloat16().unflatten(1, (-1, LANES, 2))
-            blocks = pairs.unflatten(0, (-1, 2, LANES)).permute(0, 3, 1, 4, 2, 5)
+            pairs = _padded(weight, 1, self._depth).bfloat16().unflatten(1, (-1, 2))
+            blocks = pairs.unflatten(0, (-1, BLOCK)).transpose(1, 2)
             return Matrix(self._keep(blocks), None, None, N, K)
         scale = weight.abs().amax(dim=1).clamp(min=1e-12) / 127
         whole = (weight / scale[:, None]).round().to(torch.int8)

@@ -12,6 +12,7 @@
 #define MIDIGEN_INBYTES_H
 
 #include "attention.h"
+#include "fours.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "four bytes side by side are read as a number whose first byte is the last of its digits"
@@ -23,10 +24,6 @@
 
 INLINE int64_t up_to(int64_t place, int64_t multiple) {
     return (place + multiple - 1) / multiple * multiple;
-}
-
-INLINE ints whole_numbers(floats x) {
-    return __builtin_convertvector(x + 12582912.0f - 12582912.0f, ints); /* 1.5 * 2^23 */
 }
 
 /* Keep D numbers as place `place` of a side of a piece: a key. */
@@ -78,6 +75,11 @@ INLINE struct reading reading(const struct shelf *s, const char *sides, const ch
                             end - place < PLACES ? end - place : PLACES};
 }
 
+/* The next group's keys lie behind this one's. */
+INLINE const char *next_keys(const struct shelf *s, int64_t D) {
+    return s->keys + PLACES * bytes_kept(INT8, D);
+}
+
 INLINE void fetch_bytes(const char *from, int64_t count) {
     for (int64_t i = 0; i < count; i += LINE)
         FETCH(from + i);
@@ -127,8 +129,8 @@ INLINE void set_query(struct query *to, const float *q, int64_t D) {
     for (int64_t d = 0; d < D; d += 4 * LANES) {
         const __m512i upper = _mm512_loadu_si512(to->upper + d);
         const __m512i lower = _mm512_loadu_si512(to->lower + d);
-        to->upper_more = _mm512_dpbusd_epi32(to->upper_more, more, upper);
-        to->lower_more = _mm512_dpbusd_epi32(to->lower_more, more, lower);
+        to->upper_more = add_fours(to->upper_more, more, upper);
+        to->lower_more = add_fours(to->lower_more, more, lower);
     }
     to->upper_more = _mm512_sub_epi32(_mm512_setzero_si512(), to->upper_more);
     to->lower_more = _mm512_sub_epi32(_mm512_setzero_si512(), to->lower_more);
@@ -168,8 +170,8 @@ INLINE void compare(const float *q, const struct shelf *s, int64_t from, int64_t
                 for (int64_t d = 0; d < D; d += 4 * LANES) {
                     const __mmask64 there = D - d < 4 * LANES ? (1ull << (D - d)) - 1 : ~0ull;
                     const __m512i key = _mm512_maskz_loadu_epi8(there, at + d);
-                    upper = _mm512_dpbusd_epi32(upper, key, _mm512_loadu_si512(query.upper + d));
-                    lower = _mm512_dpbusd_epi32(lower, key, _mm512_loadu_si512(query.lower + d));
+                    upper = add_fours(upper, key, _mm512_loadu_si512(query.upper + d));
+                    lower = add_fours(lower, key, _mm512_loadu_si512(query.lower + d));
                 }
                 found[j] = _mm512_add_epi32(_mm512_slli_epi32(upper, 8), lower);
             }
@@ -202,7 +204,7 @@ INLINE void mix_bytes(const struct shelf *s, const struct chances *chances, int6
     for (int j = 0; j < wide; j++)
         upper[j] = lower[j] = _mm512_setzero_si512();
     for (int64_t piece = from / PLACES; piece * PLACES < end; piece++) {
-        const struct reading r = reading(s, values, s->keys, D, piece, from, end, 4);
+        const struct reading r = reading(s, values, next_keys(s, D), D, piece, from, end, 4);
         const char *at = r.side + r.begin * D + 4 * d, *later = r.later + r.begin * D + 4 * d;
         for (int64_t i = r.begin; i < r.end; i += 4, at += 4 * D, later += 4 * D) {
             const __m512i up = four(chances->upper + r.piece + i);
@@ -210,8 +212,8 @@ INLINE void mix_bytes(const struct shelf *s, const struct chances *chances, int6
             fetch_bytes(later, 4 * wide * LANES);
             for (int j = 0; j < wide; j++) {
                 const __m512i value = _mm512_loadu_si512(at + 4 * j * LANES);
-                upper[j] = _mm512_dpbusd_epi32(upper[j], up, value);
-                lower[j] = _mm512_dpbusd_epi32(lower[j], low, value);
+                upper[j] = add_fours(upper[j], up, value);
+                lower[j] = add_fours(lower[j], low, value);
             }
         }
     }
@@ -250,7 +252,7 @@ INLINE void mix_bytes(const struct shelf *s, const struct chances *chances, int6
     const char *values = s->keys + s->to_values;
     floats found[WIDE] = {{0}};
     for (int64_t piece = from / PLACES; piece * PLACES < end; piece++) {
-        const struct reading r = reading(s, values, s->keys, D, piece, from, end, 4);
+        const struct reading r = reading(s, values, next_keys(s, D), D, piece, from, end, 4);
         for (int64_t i = r.begin; i < r.end; i += 4) {
             fetch_bytes(r.later + i * D + 4 * d, 4 * wide * LANES);
             for (int j = 0; j < wide; j++) {

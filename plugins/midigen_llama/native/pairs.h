@@ -1,24 +1,15 @@
 /* Products of bfloat16 with bfloat16, two at a time, added up in fp32 (VDPBF16PS: Intel's and AMD's
  * processors with AVX512_BF16; tiles.h has the same in AMX's tiles).
  *
- * Weights lie in pairs of inputs: (N / BLOCK, K / 32, 2, 16, LANES, 2). Rows are rounded to bfloat16
+ * Weights lie in pairs of inputs: (N / BLOCK, K / 2, BLOCK, 2). Rows are rounded to bfloat16
  * and lie in pieces of sixteen of them, 64 bytes each: (R / 16, K / 32, 16, 32). */
 
 #ifndef MIDIGEN_PAIRS_H
 #define MIDIGEN_PAIRS_H
 
-#include "products.h"
+#include "fours.h"
 
 #if HAS_PAIRS
-
-#define PIECE_ROWS 16
-#define PIECE_BYTES 64
-#define WHOLE_PIECE (PIECE_ROWS * PIECE_BYTES)
-
-/* Where what a row is multiplied as begins, of so many bytes a row. */
-INLINE int64_t in_pieces(int64_t row, int64_t bytes) {
-    return row / PIECE_ROWS * PIECE_ROWS * bytes + row % PIECE_ROWS * PIECE_BYTES;
-}
 
 static void round_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
     const int64_t D = padded(K, DEPTH);
@@ -35,30 +26,35 @@ static void round_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
 /* Pieces of weights that all rows are multiplied by before the next ones: 16 KiB. */
 #define PIECES 8
 
-INLINE __m512bh pair(const uint8_t *x) { return (__m512bh)four(x); }
+/* Add two products to each of sixteen sums. */
+INLINE floats add_pairs(floats sum, __m512i x, __m512i w) {
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
+}
 
 /* Add to y (count, 2) what some pieces give; fetch `lines` lines from `next` on meanwhile. */
 INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int count, const char *next,
                            int lines, floats y[][2]) {
-    __m512 sum[TILE][2];
+    floats sum[TILE][2];
     for (int r = 0; r < count; r++)
         for (int half = 0; half < 2; half++)
-            sum[r][half] = (__m512)y[r][half];
+            sum[r][half] = y[r][half];
     for (int piece = 0; piece < pieces; piece++, w += 2 * WHOLE_PIECE, x += WHOLE_PIECE)
         for (int p = 0; p < 2 * LANES / 2; p++) {
             for (int i = 0; i < lines; i++, next += LINE)
                 FETCH(next);
-            const __m512bh a = (__m512bh)_mm512_loadu_si512(w + p * LINE);
-            const __m512bh b = (__m512bh)_mm512_loadu_si512(w + WHOLE_PIECE + p * LINE);
+            const __m512i a = _mm512_loadu_si512(w + 2 * p * LINE);
+            const __m512i b = _mm512_loadu_si512(w + (2 * p + 1) * LINE);
             for (int r = 0; r < count; r++) {
-                const __m512bh both = pair(x + r * PIECE_BYTES + 4 * p);
-                sum[r][0] = _mm512_dpbf16_ps(sum[r][0], a, both);
-                sum[r][1] = _mm512_dpbf16_ps(sum[r][1], b, both);
+                /* Two of bfloat16 are as wide as four bytes. */
+                const __m512i both = four(x + r * PIECE_BYTES + 4 * p);
+                sum[r][0] = add_pairs(sum[r][0], both, a);
+                sum[r][1] = add_pairs(sum[r][1], both, b);
             }
         }
     for (int r = 0; r < count; r++)
         for (int half = 0; half < 2; half++)
-            y[r][half] = (floats)sum[r][half];
+            y[r][half] = sum[r][half];
 }
 
 /* One way a number of rows: they stay in registers. */

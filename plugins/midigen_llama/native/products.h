@@ -11,9 +11,6 @@
 
 #include "vectors.h"
 
-#if defined(__AVX512VNNI__)
-#include <immintrin.h>
-#endif
 #if defined(__AVX512VNNI__) && defined(__AVX512BF16__) && defined(__AMX_TILE__) &&                 \
     defined(__AMX_INT8__) && defined(__AMX_BF16__)
 #define HAS_TILES 1
@@ -46,7 +43,6 @@
 #define TILE 4
 #endif
 #define GROUP (2 * TILE)
-#define FOURS_TILE 4
 
 enum precision { FP32, BF16, INT8, INT8_IN_FOURS, BF16_IN_PAIRS };
 
@@ -56,8 +52,8 @@ INLINE size_t bytes_narrowed(enum precision precision) {
     return precision == BF16_IN_PAIRS ? 2 : precision == INT8_IN_FOURS ? 1 : 0;
 }
 
-#if HAS_PAIRS
-/* Inputs are padded to a multiple: what a tile takes of them. */
+#if defined(__AVX512VNNI__)
+/* Inputs are padded to a multiple. */
 #define DEPTH 64
 #else
 #define DEPTH 1
@@ -233,69 +229,6 @@ PRODUCT(product_fp32, FP32, piece_fp32)
 PRODUCT(product_bf16, BF16, piece_bf16)
 PRODUCT(product_int8, INT8, piece_int8)
 
-#if defined(__AVX512VNNI__)
-#define INT8_KIND INT8_IN_FOURS
-
-INLINE __m512i four(const uint8_t *x) {
-    int32_t one;
-    memcpy(&one, x, sizeof one);
-    return _mm512_set1_epi32(one);
-}
-
-/* 16 bits times 8, in whole numbers: 256 (upper - 128) + lower, and weights that add up to `sums`. */
-INLINE floats joined(const struct matrix *m, int64_t block, int half, __m512i upper, __m512i lower,
-                    float scale) {
-    const int64_t at = block * BLOCK + half * LANES;
-    __m512i sums = _mm512_slli_epi32(_mm512_loadu_si512(m->sums + at), 7);
-    __m512 found = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(upper, sums)),
-                                   _mm512_set1_ps(256.0f), _mm512_cvtepi32_ps(lower));
-    found = _mm512_mul_ps(found, _mm512_set1_ps(scale));
-    return (floats)_mm512_mul_ps(found, _mm512_loadu_ps(m->scale + at));
-}
-
-INLINE void multiply_fours(const struct matrix *m, int64_t block, const struct rows *rows,
-                           int64_t row, int count, floats y[][2]) {
-    const int64_t K = m->inputs;
-    const int8_t *w = (const int8_t *)m->weights + block * padded(K, DEPTH) * BLOCK;
-    __m512i upper[FOURS_TILE][2], lower[FOURS_TILE][2];
-    for (int r = 0; r < count; r++)
-        for (int half = 0; half < 2; half++)
-            upper[r][half] = lower[r][half] = _mm512_setzero_si512();
-    for (int64_t k = 0; k < K; k += 4, w += 4 * BLOCK) {
-        __m512i a = _mm512_loadu_si512(w), b = _mm512_loadu_si512(w + 4 * LANES);
-        for (int r = 0; r < count; r++) {
-            const int64_t at = (row + r) * K + k;
-            __m512i up = four(rows->upper + at), low = four(rows->lower + at);
-            upper[r][0] = _mm512_dpbusd_epi32(upper[r][0], up, a);
-            upper[r][1] = _mm512_dpbusd_epi32(upper[r][1], up, b);
-            lower[r][0] = _mm512_dpbusd_epi32(lower[r][0], low, a);
-            lower[r][1] = _mm512_dpbusd_epi32(lower[r][1], low, b);
-        }
-    }
-    for (int r = 0; r < count; r++)
-        for (int half = 0; half < 2; half++)
-            y[r][half] =
-                joined(m, block, half, upper[r][half], lower[r][half], rows->scale[row + r]);
-}
-
-static void product_fours(const struct matrix *m, int64_t block, const struct rows *rows,
-                          int64_t row, int count, floats y[][2]) {
-    for (; count > FOURS_TILE; count -= FOURS_TILE, row += FOURS_TILE, y += FOURS_TILE)
-        multiply_fours(m, block, rows, row, FOURS_TILE, y);
-    if (count == 1)
-        multiply_fours(m, block, rows, row, 1, y);
-    else if (count == 2)
-        multiply_fours(m, block, rows, row, 2, y);
-    else if (count == 3)
-        multiply_fours(m, block, rows, row, 3, y);
-    else
-        multiply_fours(m, block, rows, row, 4, y);
-}
-#else
-#define INT8_KIND INT8
-#define product_fours 0
-#endif
-
 /* Return the largest of numbers (K,), without their signs; a little more than 0 if all are 0. */
 INLINE float largest(const float *x, int64_t K) {
     floats most = {0};
@@ -307,24 +240,6 @@ INLINE float largest(const float *x, int64_t K) {
     for (int i = 0; i < LANES; i++)
         top = most[i] > top ? most[i] : top;
     return top;
-}
-
-/* Return what a row is multiplied by in 16 bits: x = scale * (256 * (upper - 128) + lower). */
-INLINE float scale_of(const float *x, int64_t K) { return largest(x, K) / 32767.0f; }
-
-INLINE void write_halves(const float *x, int64_t K, float per, uint8_t *upper, uint8_t *lower) {
-    for (int64_t k = 0; k < K; k++) {
-        /* 1.5 * 2^23: what is left is rounded. */
-        int32_t whole = (int32_t)(x[k] * per + 12582912.0f - 12582912.0f) + 32768;
-        upper[k] = (uint8_t)(whole >> 8);
-        lower[k] = (uint8_t)whole;
-    }
-}
-
-static void halve(const struct rows *rows, int64_t row, int64_t K) {
-    const float *x = rows->x + row * K;
-    const float scale = rows->scale[row] = scale_of(x, K);
-    write_halves(x, K, 1.0f / scale, rows->upper + row * K, rows->lower + row * K);
 }
 
 #endif

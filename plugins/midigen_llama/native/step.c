@@ -2,7 +2,7 @@
  *
  * For one row a step is bound by reading the weights once, and by how often threads wait for one
  * another. All is computed in fp32; weights may be narrower, and what meets them then has 16 bits
- * (products.h, pairs.h); keys and values are in bytes beside these (inbytes.h). Python calls
+ * (fours.h, pairs.h); keys and values are in bytes beside these (inbytes.h). Python calls
  * `midigen_step` through ctypes (native.py), which has the same structures.
  *
  * Rows of a step: B samples of T ids each, R = B T. Shapes are those of the model: W width, H heads
@@ -149,7 +149,7 @@ static void norm_all(const struct job *job) {
     EACH(row, R) {
         norm(job->room.x + row * W, job->room.normed.x + row * W, W, m->eps);
         if (is_narrowed(m->precision))
-            narrow_for(m->precision, R, &job->room.normed, row, W);
+            narrow(m->precision, &job->room.normed, row, W);
     }
     together();
 }
@@ -218,7 +218,7 @@ static void narrow_all(const struct job *job, const struct rows *rows, int64_t K
     const int64_t R = job->step->batch * job->step->count;
     if (!is_narrowed(job->model->precision))
         return;
-    EACH(row, R) { narrow_for(job->model->precision, R, rows, row, K); }
+    EACH(row, R) { narrow(job->model->precision, rows, row, K); }
     together();
 }
 
@@ -265,7 +265,7 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     const size_t R = (size_t)(s->batch * s->count), W = (size_t)m->width, F = (size_t)m->inner;
     const size_t HD = (size_t)(m->heads * m->head);
     const size_t QKV = (size_t)((m->heads + 2 * m->groups) * m->head);
-    const size_t whole = (size_t)padded((int64_t)R, GROUP), narrow = bytes_narrowed(m->precision);
+    const size_t whole = (size_t)padded((int64_t)R, GROUP), size = bytes_narrowed(m->precision);
     const int has_lower = m->precision == INT8_IN_FOURS;
     size_t used = 0;
 #define PART(part, size)                                                                          \
@@ -277,7 +277,7 @@ static size_t lay_out(struct room *room, const struct model *m, const struct ste
     do {                                                                                          \
         PART((rows).x, 4 * R * (K));                                                              \
         (rows).side = side;                                                                       \
-        PART((rows).upper, narrow * whole * (size_t)padded((int64_t)(K), DEPTH));                 \
+        PART((rows).upper, size * whole * (size_t)padded((int64_t)(K), DEPTH));                   \
         PART((rows).lower, has_lower ? whole * (size_t)padded((int64_t)(K), DEPTH) : 0);          \
         PART((rows).scale, 4 * R);                                                                \
     } while (0)

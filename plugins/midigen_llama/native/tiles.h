@@ -2,12 +2,8 @@
  * "Architecture Instruction Set Extensions", chapter 3), and which product is taken when.
  *
  * TDPBF16PS adds to 16 x 16 sums in fp32 the products of 16 x 32 and 32 x 16 numbers in bfloat16,
- * TDPBUSD in int32 those of 16 x 64 and 64 x 16 bytes. What is multiplied goes in with 16 bits, as two
- * halves: in bfloat16 what it is and what is left of it; in bytes as in products.h, so sums are those
- * of VNNI to the last bit.
- *
- * In pairs weights lie as a tile reads them: (N / BLOCK, K / 32, 2, 16, LANES, 2), two inputs side by
- * side. The halves of rows lie in pieces of sixteen rows of 64 bytes. */
+ * TDPBUSD in int32 those of 16 x 64 and 64 x 16 bytes. Weights and rows lie as they do for pairs
+ * (pairs.h) and fours (fours.h): a piece of rows is a tile. */
 
 #ifndef MIDIGEN_TILES_H
 #define MIDIGEN_TILES_H
@@ -53,9 +49,9 @@ static void product_pairs(const struct matrix *m, int64_t block, const struct ro
     for (int64_t k = 0; k < bytes; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
         _tile_loadd(4, x, TILE_BYTES);
-        _tile_loadd(6, w, TILE_BYTES);
+        _tile_loadd(6, w, 2 * TILE_BYTES);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, w + WHOLE_TILE, TILE_BYTES);
+        _tile_loadd(7, w + TILE_BYTES, 2 * TILE_BYTES);
         _tile_dpbf16ps(1, 4, 7);
         w += 2 * WHOLE_TILE, x += WHOLE_TILE;
     }
@@ -110,16 +106,6 @@ static void product_tiled_fours(const struct matrix *m, int64_t block, const str
             y[r][half] = joined(m, block, half, sums[half][r], sums[2 + half][r],
                                rows->scale[row + r]);
 }
-
-static void halve_in_tiles(const struct rows *rows, int64_t row, int64_t K) {
-    const int64_t at = in_pieces(row, padded(K, DEPTH));
-    const float *x = rows->x + row * K;
-    const float scale = rows->scale[row] = scale_of(x, K);
-    uint8_t *upper = rows->upper + at, *lower = rows->lower + at;
-    /* What is behind the last input meets weights of 0. */
-    for (int64_t k = 0; k < K; k += TILE_BYTES, upper += WHOLE_TILE, lower += WHOLE_TILE)
-        write_halves(x + k, K - k < TILE_BYTES ? K - k : TILE_BYTES, 1.0f / scale, upper, lower);
-}
 #else
 #define OF_ROWS 0
 struct tiles {
@@ -144,19 +130,16 @@ static product *product_of(enum precision precision, int64_t rows) {
     return products[precision];
 }
 
-/* Narrow one of so many rows (K,) as `product_of` wants it. */
-static void narrow_for(enum precision precision, int64_t rows, const struct rows *all, int64_t row,
-                      int64_t K) {
+/* Narrow one of all rows (K,) as it is multiplied. */
+static void narrow(enum precision precision, const struct rows *rows, int64_t row, int64_t K) {
 #if HAS_PAIRS
-    if (precision == BF16_IN_PAIRS)
-        return round_in_pairs(all, row, K);
+    if (precision == BF16_IN_PAIRS) {
+        round_in_pairs(rows, row, K);
+        return;
+    }
 #endif
-#if HAS_TILES
-    if (rows > FEW)
-        return halve_in_tiles(all, row, K);
-#endif
-    halve(all, row, K);
-    (void)precision, (void)rows;
+    (void)precision;
+    halve(rows, row, K);
 }
 
 /* What weights must look like here. */

@@ -87,6 +87,11 @@ INLINE floats larger(floats x, floats y) {
     return (floats)(((ints)x & choose) | ((ints)y & ~choose));
 }
 
+/* Round to whole numbers, of up to 22 bits. */
+INLINE ints whole_numbers(floats x) {
+    return __builtin_convertvector(x + 12582912.0f - 12582912.0f, ints); /* 1.5 * 2^23 */
+}
+
 /* e^x, to two units in the last place, of x in -87..88; what is outside, or is
  * no number, counts as an end.
  *
