@@ -92,7 +92,7 @@ INLINE void multiply_fours(const struct matrix *m, int64_t block, const struct r
                 joined(m, block, half, upper[r][half], lower[r][half], rows->scale[row + r]);
 }
 
-/* One way a number of rows. */
+/* One way a number of rows: their sums stay in registers. */
 #define FOURS_OF(count, lines)                                                                     \
     case count:                                                                                    \
         multiply_fours(m, block, rows, row, count, next, lines, y);                                \
@@ -113,7 +113,7 @@ SOME_FOURS(fours_once, 2)
 SOME_FOURS(fours_again, 1)
 
 /* `row` is a multiple of sixteen. A block has two lines a four; where rows are more than stay in
- * registers, the next block is fetched: half of it with the first of them, half with others. */
+ * registers, the next block is fetched: half with the first of them, half with others. */
 static void product_fours(const struct matrix *m, int64_t block, const struct rows *rows,
                           int64_t row, int count, floats y[][2]) {
     const int64_t whole = padded(m->inputs, DEPTH) * BLOCK;
@@ -123,9 +123,7 @@ static void product_fours(const struct matrix *m, int64_t block, const struct ro
         return;
     }
     for (next += whole; count; next += whole / 2) {
-        const int some = count > 2 * FOURS_TILE    ? FOURS_TILE
-                         : count > FOURS_TILE      ? (count + 1) / 2
-                                                   : count;
+        const int times = (count + FOURS_TILE - 1) / FOURS_TILE, some = (count + times - 1) / times;
         fours_again(m, block, rows, row, some, next, y);
         count -= some, row += some, y += some;
     }

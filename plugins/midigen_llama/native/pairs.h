@@ -1,8 +1,8 @@
-/* Products of bfloat16 with bfloat16, two at a time, added up in fp32 (VDPBF16PS: Intel's and AMD's
- * processors with AVX512_BF16; tiles.h has the same in AMX's tiles).
+/* Products of bfloat16, added up in fp32 two at a time (VDPBF16PS: processors with AVX512_BF16; tiles.h
+ * has the same in AMX's tiles).
  *
- * Weights lie in pairs of inputs: (N / BLOCK, K / 2, BLOCK, 2). Rows are rounded to bfloat16
- * and lie in pieces of sixteen of them, 64 bytes each: (R / 16, K / 32, 16, 32). */
+ * Weights lie in pairs of inputs: (N / BLOCK, K / 2, BLOCK, 2). Rows are rounded to bfloat16, too, and
+ * lie in the pieces of fours.h: (R / 16, K / 32, 16, 32). */
 
 #ifndef MIDIGEN_PAIRS_H
 #define MIDIGEN_PAIRS_H
@@ -11,6 +11,7 @@
 
 #if HAS_PAIRS
 
+/* Round a row (K,); behind its last number are zeros. */
 static void round_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
     const int64_t D = padded(K, DEPTH);
     const float *x = rows->x + row * K;
@@ -23,7 +24,7 @@ static void round_in_pairs(const struct rows *rows, int64_t row, int64_t K) {
 }
 
 #if !HAS_TILES
-/* Pieces of weights that all rows are multiplied by before the next ones: 16 KiB. */
+/* Pieces of rows that are multiplied before the next ones: so many meet 16 KiB of weights. */
 #define PIECES 8
 
 /* Add two products to each of sixteen sums. */
@@ -32,7 +33,7 @@ INLINE floats add_pairs(floats sum, __m512i x, __m512i w) {
     return sum;
 }
 
-/* Add to y (count, 2) what some pieces give; fetch `lines` lines from `next` on meanwhile. */
+/* Add to y (count, 2) what some pieces of rows give; fetch `lines` lines a pair, from `next` on. */
 INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int count, const char *next,
                            int lines, floats y[][2]) {
     floats sum[TILE][2];
@@ -40,7 +41,7 @@ INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int coun
         for (int half = 0; half < 2; half++)
             sum[r][half] = y[r][half];
     for (int piece = 0; piece < pieces; piece++, w += 2 * WHOLE_PIECE, x += WHOLE_PIECE)
-        for (int p = 0; p < 2 * LANES / 2; p++) {
+        for (int p = 0; p < LANES; p++) {
             for (int i = 0; i < lines; i++, next += LINE)
                 FETCH(next);
             const __m512i a = _mm512_loadu_si512(w + 2 * p * LINE);
@@ -58,29 +59,29 @@ INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int coun
 }
 
 /* One way a number of rows: they stay in registers. */
-#define PAIRS_OF(rows)                                                                             \
-    case rows:                                                                                     \
-        multiply_pairs(w, x, pieces, rows, next, lines, y);                                        \
+#define PAIRS_OF(count, lines)                                                                     \
+    case count:                                                                                    \
+        multiply_pairs(w, x, pieces, count, next, lines, y);                                        \
         break;
-#define SOME_PAIRS(name, ahead)                                                                    \
+#define SOME_PAIRS(name, lines)                                                                    \
     static void name(const char *w, const uint8_t *x, int pieces, int count, const char *next,     \
                      floats y[][2]) {                                                              \
-        const int lines = ahead;                                                                   \
         switch (count) {                                                                           \
-            PAIRS_OF(1)                                                                            \
-            PAIRS_OF(2)                                                                            \
-            PAIRS_OF(3)                                                                            \
-            PAIRS_OF(4)                                                                            \
-            PAIRS_OF(5)                                                                            \
-            PAIRS_OF(6)                                                                            \
-            PAIRS_OF(7)                                                                            \
-            PAIRS_OF(8)                                                                            \
+            PAIRS_OF(1, lines)                                                                     \
+            PAIRS_OF(2, lines)                                                                     \
+            PAIRS_OF(3, lines)                                                                     \
+            PAIRS_OF(4, lines)                                                                     \
+            PAIRS_OF(5, lines)                                                                     \
+            PAIRS_OF(6, lines)                                                                     \
+            PAIRS_OF(7, lines)                                                                     \
+            PAIRS_OF(8, lines)                                                                     \
         }                                                                                          \
     }
-SOME_PAIRS(pairs_one, 1)
-SOME_PAIRS(pairs_two, 2)
+SOME_PAIRS(pairs_once, 2)
+SOME_PAIRS(pairs_again, 1)
 
-/* `row` is a multiple of sixteen. Of more than TILE rows each half fetches half of what is next. */
+/* `row` is a multiple of sixteen. A block has two lines a pair; where rows are more than stay in
+ * registers, the next weights are fetched: half with the first of them, half with others. */
 static void product_pairs(const struct matrix *m, int64_t block, const struct rows *rows,
                           int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH), bytes = 2 * K;
@@ -88,17 +89,17 @@ static void product_pairs(const struct matrix *m, int64_t block, const struct ro
     const uint8_t *x = rows->upper + row * bytes;
     for (int r = 0; r < count; r++)
         y[r][0] = y[r][1] = (floats){0};
-    for (int64_t left = K / (2 * LANES); left > 0; left -= PIECES) {
+    for (int64_t left = bytes / PIECE_BYTES; left > 0; left -= PIECES) {
         const int pieces = left < PIECES ? (int)left : PIECES;
-        const char *next = w + PIECES * 2 * WHOLE_PIECE;
+        const int64_t size = pieces * 2 * WHOLE_PIECE;
         if (count <= TILE)
-            pairs_two(w, x, pieces, count, w + AHEAD, y);
+            pairs_once(w, x, pieces, count, w + AHEAD, y);
         else {
-            pairs_one(w, x, pieces, TILE, next, y);
-            pairs_one(w, x + TILE * PIECE_BYTES, pieces, count - TILE,
-                      next + pieces * WHOLE_PIECE, y + TILE);
+            pairs_again(w, x, pieces, TILE, w + size, y);
+            pairs_again(w, x + TILE * PIECE_BYTES, pieces, count - TILE, w + size + size / 2,
+                        y + TILE);
         }
-        w += pieces * 2 * WHOLE_PIECE, x += pieces * WHOLE_PIECE;
+        w += size, x += pieces * WHOLE_PIECE;
     }
 }
 #endif

@@ -3,8 +3,7 @@
  * A matrix lies in blocks of BLOCK outputs; in a block what belongs to one input stands together:
  * (N / BLOCK, K, BLOCK). So a block is read from front to back, nothing has to be added across a
  * vector, and an output is added up in the same order whatever is computed beside it. Where the
- * processor adds up four products of bytes at once, int8 lies in fours: (N / BLOCK, K / 4, BLOCK,
- * 4). */
+ * processor adds up several narrow products at once, inputs lie in fours (fours.h) or pairs (pairs.h). */
 
 #ifndef MIDIGEN_PRODUCTS_H
 #define MIDIGEN_PRODUCTS_H
@@ -70,10 +69,9 @@ struct matrix {
     int64_t outputs, inputs;
 };
 
-/* What is multiplied, and how narrow weights meet it: in fours as two bytes and a scale, one row after
- * the other, or in tiles (tiles.h) as these want them; in pairs as `upper` alone (pairs.h). side: of
- * each GROUP, if it has more than TILE rows, what one input is in all of them stands side by side,
- * (K, GROUP): one address is enough for it. */
+/* What is multiplied; as narrow weights meet it: in fours two bytes and a scale (fours.h), in pairs
+ * bfloat16, in `upper` (pairs.h). side: of each GROUP, if it has more than TILE rows, what one input is
+ * in all of them stands side by side, (K, GROUP): one address is enough for it. */
 struct rows {
     float *x, *side;
     uint8_t *upper, *lower;

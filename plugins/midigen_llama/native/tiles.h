@@ -15,7 +15,7 @@
 #include <cpuid.h>
 
 #define WHOLE_TILE (TILE_ROWS * TILE_BYTES)
-/* Tiles, the first ones, that have a row for each that is multiplied: sums and halves. */
+/* Tiles, the first ones, that have a row for each that is multiplied: sums and rows. */
 #define OF_ROWS 6
 /* Rows, so few that VNNI is as quick. */
 #define FEW 4
@@ -63,30 +63,18 @@ static void product_pairs(const struct matrix *m, int64_t block, const struct ro
             y[r][half] = sums[half][r];
 }
 
-/* Sums of sixteen rows, in tiles 0 to 3: of the outputs' lower and upper LANES by the rows' upper
- * halves, and by the lower ones. */
-INLINE void sums_zero(void) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-}
-INLINE void sums_store(void *to) {
-    char *at = to;
-    _tile_stored(0, at, TILE_BYTES);
-    _tile_stored(1, at + WHOLE_TILE, TILE_BYTES);
-    _tile_stored(2, at + 2 * WHOLE_TILE, TILE_BYTES);
-    _tile_stored(3, at + 3 * WHOLE_TILE, TILE_BYTES);
-}
-
-/* The same of bytes in fours: a tile reads sixteen fours of half a block. */
+/* The same of bytes in fours. Tiles 0 to 3 have the sums of the lower and upper LANES of a block with the
+ * rows' upper bytes, and with the lower ones. */
 static void product_tiled_fours(const struct matrix *m, int64_t block, const struct rows *rows,
                                 int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH);
     const char *w = (const char *)m->weights + block * K * BLOCK;
     const char *upper = (const char *)rows->upper + row * K;
     const char *lower = (const char *)rows->lower + row * K;
-    sums_zero();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
     for (int64_t k = 0; k < K; k += TILE_BYTES) {
         fetch_tiles(w + AHEAD);
         _tile_loadd(4, upper, TILE_BYTES);
@@ -100,7 +88,10 @@ static void product_tiled_fours(const struct matrix *m, int64_t block, const str
         w += 2 * WHOLE_TILE, upper += WHOLE_TILE, lower += WHOLE_TILE;
     }
     __m512i sums[4][TILE_ROWS];
-    sums_store(sums);
+    _tile_stored(0, sums[0], TILE_BYTES);
+    _tile_stored(1, sums[1], TILE_BYTES);
+    _tile_stored(2, sums[2], TILE_BYTES);
+    _tile_stored(3, sums[3], TILE_BYTES);
     for (int r = 0; r < count; r++)
         for (int half = 0; half < 2; half++)
             y[r][half] = joined(m, block, half, sums[half][r], sums[2 + half][r],
