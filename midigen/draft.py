@@ -66,9 +66,9 @@ class Draft:
         """The base ids behind the prompt."""
         return self.ids[self.start :]
 
-    def noise(self) -> "np.ndarray":
-        """Return the next V numbers in [0, 1) of this sample's own randomness."""
-        return self._rng.random(len(self.plan.vocab))
+    def write_noise(self, to: "np.ndarray") -> None:
+        """Write the next V numbers in [0, 1), float64, of this sample's own randomness."""
+        self._rng.random(out=to)
 
     def notes_read(self) -> "np.ndarray":
         """Return the ids in `context` that write a note, each once, int64."""

@@ -62,20 +62,30 @@ def choose(logits: "np.ndarray", drafts: Sequence[Draft], settings: Settings) ->
         read = [draft.notes_read() for draft in drafts]
         logits = rules.repetition(logits, read, settings.repetition)
     allowed = np.array([draft.allowed() for draft in drafts])
-    has_way = [bool(row.any()) for row in allowed]
+    has_way = np.logical_or.reduce(allowed, axis=1)
     # A row without a way on is ended below; until then it must not turn into NaN.
-    allowed[np.logical_not(has_way)] = True
+    allowed[~has_way] = True
     scores = rules.mask(logits, allowed)
     if settings.temperature > 0:
         scores = rules.temperature(scores, settings.temperature)
         scores = rules.top_k(scores, settings.top_k)
         scores = rules.top_p(scores, settings.top_p)
         scores = rules.min_p(scores, settings.min_p)
-        scores = scores + rules.gumbel(np.array([draft.noise() for draft in drafts]))
+        scores += rules.gumbel(_noise(drafts))
     return [
         _first_fitting(row, draft) if goes_on else None
         for row, draft, goes_on in zip(scores, drafts, has_way, strict=True)
     ]
+
+
+def _noise(drafts: Sequence[Draft]) -> "np.ndarray":
+    """Return numbers (B, V) in [0, 1), each draft's of its own randomness."""
+    import numpy as np
+
+    found = np.empty((len(drafts), len(drafts[0].plan.vocab)))
+    for row, draft in zip(found, drafts, strict=True):
+        draft.write_noise(row)
+    return found
 
 
 def _first_fitting(scores: "np.ndarray", draft: Draft) -> int | None:

@@ -4,6 +4,7 @@ Each takes and returns float arrays (..., V) and leaves its argument alone. The 
 survives every rule, so that something is always left to draw from.
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 NEVER = float("-inf")
+_TINY = sys.float_info.min
+"""The least normal number of float64."""
 
 
 def mask(logits: "np.ndarray", allowed: "np.ndarray") -> "np.ndarray":
@@ -41,8 +44,11 @@ def temperature(logits: "np.ndarray", value: float) -> "np.ndarray":
 
     # From the top down, so that a tiny temperature overflows to -inf and never to nan.
     top = logits.max(axis=-1, keepdims=True)
-    with np.errstate(over="ignore"):
-        return (logits - top) / value
+    found = logits - top
+    if value != 1:
+        with np.errstate(over="ignore"):
+            found /= value
+    return found
 
 
 def top_k(logits: "np.ndarray", k: int) -> "np.ndarray":
@@ -101,4 +107,8 @@ def gumbel(uniform: "np.ndarray") -> "np.ndarray":
     import numpy as np
 
     # 0 would give -inf, which cannot be told from a forbidden id.
-    return -np.log(-np.log(np.maximum(uniform, np.finfo(np.float64).tiny)))
+    found = np.maximum(uniform, _TINY)
+    for _ in range(2):
+        np.log(found, out=found)
+        np.negative(found, out=found)
+    return found
