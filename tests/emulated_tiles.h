@@ -1,11 +1,11 @@
-/* AMX's tiles in plain C, for processors that have none: eight of sixteen rows of 64 bytes, and the five
- * instructions that sampling's step takes ("Architecture Instruction Set Extensions", chapter 3). */
+/* AMX's tiles in plain C, for processors that have none: eight of sixteen rows of 64 bytes for each
+ * thread, and the instructions that are in use ("Architecture Instruction Set Extensions", chapter 3). */
 
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
-static __thread struct {
+struct emulated {
     uint8_t rows[8];
     union {
         uint8_t bytes[64];
@@ -13,7 +13,9 @@ static __thread struct {
         int32_t ints[16];
         uint16_t halves[32];
     } of[8][16];
-} emulated;
+};
+/* The same in all files of a library. */
+__attribute__((weak)) __thread struct emulated emulated;
 
 static inline void emulated_load(int tile, const void *from, int64_t stride) {
     for (int r = 0; r < emulated.rows[tile]; r++)
@@ -53,12 +55,14 @@ static inline void emulated_bytes(int to, int rows, int columns) {
 #undef _tile_zero
 #undef _tile_loadd
 #undef _tile_stored
+#undef _tile_stream_loadd
 #undef _tile_dpbf16ps
 #undef _tile_dpbusd
 #undef _tile_release
 #define _tile_zero(tile) memset(emulated.of[tile], 0, sizeof emulated.of[tile])
 #define _tile_loadd emulated_load
 #define _tile_stored emulated_store
+#define _tile_stream_loadd emulated_load
 #define _tile_dpbf16ps emulated_bf16s
 #define _tile_dpbusd emulated_bytes
 #define _tile_release() ((void)0)

@@ -1,4 +1,4 @@
-"""Sampling's step as it is built for AMX, its tiles in plain C: so it runs where AMX does not."""
+"""Libraries for AMX with its tiles in plain C: so they run on processors that have all else."""
 
 import ctypes
 import shutil
@@ -6,41 +6,51 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from midigen_llama import native
+from midigen.devices import cpu_flags
 
 ROOT = Path(__file__).parents[1]
-STEP = "plugins/midigen_llama/native/step.c"
+FOLDERS = ("midigen/layers/native", "plugins/midigen_llama/native")
 SETUP = "midigen/layers/native/setup.h"
 INSTEAD = {
     '__asm__ volatile("ldtilecfg %0" ::"m"(*tiles));': (
         "memcpy(emulated.rows, tiles->rows, sizeof emulated.rows);"
     ),
     '__asm__ volatile("sttilecfg %0" : "=m"(*before));': "before->palette = 0;",
+    "return !syscall(SYS_arch_prctl, request, tile_data);": "return request != tile_data;",
 }
-"""How a thread sets its tiles up here. (That the processor has any, step.c is not asked.)"""
+"""How a thread sets its tiles up here, and whether it may."""
 
 
-def build(folder: Path) -> ctypes.CDLL:
-    """Build the library in a folder, and load it."""
-    for path in ("midigen/layers/native", "plugins/midigen_llama/native"):
+def can_emulate() -> bool:
+    """Return whether libraries can be built here, and run but for their tiles."""
+    needed = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16"}
+    return cpu_flags() >= needed and shutil.which("cc") is not None
+
+
+def build(name: str, folder: Path) -> ctypes.CDLL:
+    """Build the library that pyproject.toml has under a name, in a folder, and load it."""
+    for path in FOLDERS:
         shutil.copytree(ROOT / path, folder / path)
     text = (folder / SETUP).read_text()
     for before, after in INSTEAD.items():
         assert text.count(before) == 1
         text = text.replace(before, after)
     (folder / SETUP).write_text(text)
-    modules = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (amx,) = (
-        module
-        for module in modules["tool"]["setuptools"]["ext-modules"]
-        if module["name"] == "midigen_llama._step_amx"
-    )
-    library = folder / "_step_amx.so"
-    header = Path(__file__).with_suffix(".h")
-    how = [*amx["extra-compile-args"], "-O2", "-fPIC", "-shared", "-include", str(header)]
-    subprocess.run(["cc", *how, str(folder / STEP), "-o", str(library)], check=True)
-    found = ctypes.CDLL(str(library))
-    plain = native.library()
-    assert plain is not None
-    found.midigen_step.argtypes = plain.midigen_step.argtypes
-    return found
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    modules = project["tool"]["setuptools"]["ext-modules"]
+    (module,) = (module for module in modules if module["name"] == name)
+    # Sapphire Rapids has half floats, too, which others lack.
+    how = [
+        "-mno-avx512fp16",
+        "-O2",
+        "-fPIC",
+        "-shared",
+        "-include",
+        Path(__file__).with_suffix(".h"),
+    ]
+    sources = [folder / path for path in module["sources"]]
+    library = folder / f"{name.rpartition('.')[2]}.so"
+    links = module.get("extra-link-args", [])
+    command = ["cc", *module["extra-compile-args"], *how, *sources, "-o", library, *links]
+    subprocess.run([str(part) for part in command], check=True)
+    return ctypes.CDLL(str(library))

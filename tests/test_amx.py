@@ -3,6 +3,7 @@
 import copy
 import ctypes
 
+import emulated_tiles
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,24 @@ from midigen.optimizer import Optimizer
 from midigen.settings import Settings
 from midigen.windows import IGNORE, START, Batch
 
-pytestmark = pytest.mark.skipif(amx.library() is None, reason="no AMX here, or no compiler")
+installed = amx.library
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The kernels; where there is no AMX with its tiles in plain C."""
+    found = installed()
+    if found is None:
+        if not emulated_tiles.can_emulate():
+            pytest.skip("no compiler, or the processor lacks more than tiles")
+        found = emulated_tiles.build("midigen.layers._amx", tmp_path_factory.mktemp("tiles"))
+        assert amx.declare(found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def here(kernels: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amx, "library", lambda: kernels)
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -186,7 +204,7 @@ def test_what_is_not_in_one_piece_is_read_as_it_is() -> None:
 def test_a_processor_without_amx_never_runs_any_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(amx, "cpu_flags", lambda: frozenset({"avx2", "amx_tile"}))
     monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail(f"loads {path}"))
-    assert amx.library.__wrapped__() is None
+    assert installed.__wrapped__() is None
 
 
 @pytest.mark.parametrize("rows,columns", [(1, 1), (65, 40), (300, 513)])

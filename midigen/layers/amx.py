@@ -123,11 +123,18 @@ def library() -> ctypes.CDLL | None:
             found = ctypes.CDLL(str(path))
         except OSError:  # built for another machine
             continue
-        if _is_ours(found) and _runs(found):
-            for name, structure in KERNELS.items():
-                getattr(found, name).argtypes = (ctypes.POINTER(structure), ctypes.c_int)
+        if declare(found):
             return found
     return None
+
+
+def declare(found: ctypes.CDLL) -> bool:
+    """Say what kernels take; return whether they are of this file, and run."""
+    if not (_is_ours(found) and _runs(found)):
+        return False
+    for name, structure in KERNELS.items():
+        getattr(found, name).argtypes = (ctypes.POINTER(structure), ctypes.c_int)
+    return True
 
 
 def _is_ours(found: ctypes.CDLL) -> bool:
