@@ -1,5 +1,6 @@
 /* AMX's tiles in plain C, for processors that have none: eight of sixteen rows of 64 bytes for each
- * thread, and the instructions that are in use ("Architecture Instruction Set Extensions", chapter 3). */
+ * thread, and the instructions that are in use ("Architecture Instruction Set Extensions", chapter
+ * 3). */
 
 #include <immintrin.h>
 #include <stdint.h>

@@ -89,10 +89,9 @@ model if it lies elsewhere now."""
 PRECISION = """\
 The default model reads its weights once for every token. --precision bf16 makes them half as large,
 int8 a quarter, and both keep keys and values in bytes: with 34 million weights twice and four times
-as fast for one sample, and at no cost in the loss of the model that it was measured on. Of many
-samples side by side bf16 gains as much as int8. Other models sample in fp32. int8 is for the CPU.
-midigen doctor says whether there is a compiled step; without one all is slower, and int8 also
-rounds what it multiplies to 8 bits."""
+as fast for one sample, and at no cost in the loss of the model that it was measured on. Other
+models sample in fp32. int8 is for the CPU. midigen doctor says whether there is a compiled step;
+without one all is slower, and int8 also rounds what it multiplies to 8 bits."""
 
 SEEDS = """\
 What a sample becomes depends on the weights, the options, the seed, the prompt's id and the

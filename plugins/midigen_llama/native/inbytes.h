@@ -1,5 +1,5 @@
-/* Keys and values in bytes, beside weights narrower than fp32: each key has a scale, and each value. One side of a
- * piece of places is
+/* Keys and values in bytes, beside weights narrower than fp32: each key has a scale, and each value.
+ * One side of a piece of places is
  *
  *   keys: (PLACES, D), unsigned, 128 more than what they stand for
  *   values: (PLACES / 4, D, 4), signed, four places side by side

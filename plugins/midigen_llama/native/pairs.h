@@ -61,7 +61,7 @@ INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int coun
 /* One way a number of rows: they stay in registers. */
 #define PAIRS_OF(count, lines)                                                                     \
     case count:                                                                                    \
-        multiply_pairs(w, x, pieces, count, next, lines, y);                                        \
+        multiply_pairs(w, x, pieces, count, next, lines, y);                                       \
         break;
 #define SOME_PAIRS(name, lines)                                                                    \
     static void name(const char *w, const uint8_t *x, int pieces, int count, const char *next,     \

@@ -3,7 +3,8 @@
  * A matrix lies in blocks of BLOCK outputs; in a block what belongs to one input stands together:
  * (N / BLOCK, K, BLOCK). So a block is read from front to back, nothing has to be added across a
  * vector, and an output is added up in the same order whatever is computed beside it. Where the
- * processor adds up several narrow products at once, inputs lie in fours (fours.h) or pairs (pairs.h). */
+ * processor adds up several narrow products at once, inputs lie in fours (fours.h) or in pairs
+ * (pairs.h). */
 
 #ifndef MIDIGEN_PRODUCTS_H
 #define MIDIGEN_PRODUCTS_H

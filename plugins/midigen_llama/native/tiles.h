@@ -63,8 +63,8 @@ static void product_pairs(const struct matrix *m, int64_t block, const struct ro
             y[r][half] = sums[half][r];
 }
 
-/* The same of bytes in fours. Tiles 0 to 3 have the sums of the lower and upper LANES of a block with the
- * rows' upper bytes, and with the lower ones. */
+/* The same of bytes in fours. Tiles 0 to 3 have the sums of the lower and upper LANES of a block with
+ * the rows' upper bytes, and with the lower ones. */
 static void product_tiled_fours(const struct matrix *m, int64_t block, const struct rows *rows,
                                 int64_t row, int count, floats y[][2]) {
     const int64_t K = padded(m->inputs, DEPTH);
