@@ -44,11 +44,8 @@ def temperature(logits: "np.ndarray", value: float) -> "np.ndarray":
 
     # From the top down, so that a tiny temperature overflows to -inf and never to nan.
     top = logits.max(axis=-1, keepdims=True)
-    found = logits - top
-    if value != 1:
-        with np.errstate(over="ignore"):
-            found /= value
-    return found
+    with np.errstate(over="ignore"):
+        return (logits - top) / value
 
 
 def top_k(logits: "np.ndarray", k: int) -> "np.ndarray":

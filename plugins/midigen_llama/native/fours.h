@@ -101,12 +101,7 @@ INLINE void multiply_fours(const struct matrix *m, int64_t block, const struct r
     static void name(const struct matrix *m, int64_t block, const struct rows *rows, int64_t row,  \
                      int count, const char *next, floats y[][2]) {                                 \
         switch (count) {                                                                           \
-            FOURS_OF(1, lines)                                                                     \
-            FOURS_OF(2, lines)                                                                     \
-            FOURS_OF(3, lines)                                                                     \
-            FOURS_OF(4, lines)                                                                     \
-            FOURS_OF(5, lines)                                                                     \
-            FOURS_OF(6, lines)                                                                     \
+            UP_TO_6(FOURS_OF, lines)                                                               \
         }                                                                                          \
     }
 SOME_FOURS(fours_once, 2)

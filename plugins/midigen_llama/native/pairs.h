@@ -67,14 +67,7 @@ INLINE void multiply_pairs(const char *w, const uint8_t *x, int pieces, int coun
     static void name(const char *w, const uint8_t *x, int pieces, int count, const char *next,     \
                      floats y[][2]) {                                                              \
         switch (count) {                                                                           \
-            PAIRS_OF(1, lines)                                                                     \
-            PAIRS_OF(2, lines)                                                                     \
-            PAIRS_OF(3, lines)                                                                     \
-            PAIRS_OF(4, lines)                                                                     \
-            PAIRS_OF(5, lines)                                                                     \
-            PAIRS_OF(6, lines)                                                                     \
-            PAIRS_OF(7, lines)                                                                     \
-            PAIRS_OF(8, lines)                                                                     \
+            UP_TO_8(PAIRS_OF, lines)                                                               \
         }                                                                                          \
     }
 SOME_PAIRS(pairs_once, 2)

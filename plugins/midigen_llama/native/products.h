@@ -129,6 +129,11 @@ INLINE void multiply_piece(const char *weights, const float *x, int64_t across, 
 /* Lines that hold two inputs of a block. */
 #define LINES(precision) ((int)(2 * BLOCK * bytes_of(precision) / LINE))
 
+/* Cases of a switch, a number of rows each, with whatever else they hang on. */
+#define UP_TO_6(one, with)                                                                        \
+    one(1, with) one(2, with) one(3, with) one(4, with) one(5, with) one(6, with)
+#define UP_TO_8(one, with) UP_TO_6(one, with) one(7, with) one(8, with)
+
 /* One function a precision; in each, one way a number of rows, which then stay in registers. Rows up
  * to TILE are so few that memory is waited for anyway: all lines are theirs. */
 #define FEW_ROWS(rows, precision)                                                                 \
@@ -145,14 +150,7 @@ INLINE void multiply_piece(const char *weights, const float *x, int64_t across, 
     static void few_##name(const char *w, const float *x, int64_t K, int64_t size, int count,     \
                            floats *y) {                                                           \
         switch (count) {                                                                          \
-            FEW_ROWS(1, precision)                                                                \
-            FEW_ROWS(2, precision)                                                                \
-            FEW_ROWS(3, precision)                                                                \
-            FEW_ROWS(4, precision)                                                                \
-            FEW_ROWS(5, precision)                                                                \
-            FEW_ROWS(6, precision)                                                                \
-            FEW_ROWS(7, precision)                                                                \
-            FEW_ROWS(8, precision)                                                                \
+            UP_TO_8(FEW_ROWS, precision)                                                          \
         }                                                                                         \
     }                                                                                             \
     static void half_##name(const char *w, const float *x, int64_t size, int count,               \
